@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 
 
-
 def canonical_bytes(value: object) -> bytes:
     """Return the canonical JSON of `value`.
 

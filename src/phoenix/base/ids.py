@@ -18,7 +18,7 @@ def new_experiment_id() -> str:
 
 
 def uuid7() -> uuid.UUID:
-    """A time-ordered identifier (RFC 9562 section 5.7): 48 bits of milliseconds, then randomness."""
+    """A time-ordered identifier (RFC 9562 section 5.7): 48 bits of time, then randomness."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds & ((1 << 48) - 1)) << 80
     value |= 0x7 << 76
