@@ -57,32 +57,21 @@ sys.exit(main())
 
 WRONG_FILE = "the index serves another file than the one that was locked: ask who runs it"
 LACKS_PACKAGE = "the index lacks a locked package: see docs/howto/proxies-and-mirrors.md"
-REMEDIES = (
-    ("No space left", "free some disk space and run it again"),
-    (
-        "Hashes are mismatch",
-        "the index serves another file than the one that was locked: ask who runs it",
-    ),
-    (
-        "hash mismatch",
-        "the index serves another file than the one that was locked: ask who runs it",
-    ),
-    ("ertificate", "name your authority's file in SSL_CERT_FILE or PIP_CERT"),
-    ("401 Unauthorized", "put the credentials into the index address, pip.conf or ~/.netrc"),
-    ("403 Forbidden", "the index refuses: see docs/howto/proxies-and-mirrors.md"),
-    ("no wheels", "the index has no binary for this machine: see docs/howto/install.md"),
-    (
-        "not found in the package registry",
-        "the index lacks a locked package: see docs/howto/proxies-and-mirrors.md",
-    ),
-    (
-        "No matching distribution",
-        "the index lacks a locked package: see docs/howto/proxies-and-mirrors.md",
-    ),
-)
 NETWORK_REMEDY = (
     "check the connection; behind a proxy or with a mirror of your own see "
     "docs/howto/proxies-and-mirrors.md; then run it again: what was fetched is kept"
+)
+REMEDIES = (  # the first sign that is found decides
+    ("No space left", "free some disk space and run it again"),
+    ("Hashes are mismatch", WRONG_FILE),
+    ("hash mismatch", WRONG_FILE),
+    ("ertificate", "name your authority's file in SSL_CERT_FILE or PIP_CERT"),
+    ("connection broken", NETWORK_REMEDY),
+    ("401 Unauthorized", "put the credentials into the index address, pip.conf or ~/.netrc"),
+    ("403 Forbidden", "the index refuses: see docs/howto/proxies-and-mirrors.md"),
+    ("no wheels", "the index has no binary for this machine: see docs/howto/install.md"),
+    ("not found in the package registry", LACKS_PACKAGE),
+    ("No matching distribution", LACKS_PACKAGE),
 )
 
 
@@ -199,8 +188,10 @@ def run(arguments: list[str], env: Mapping[str, str], *, show: bool = False) -> 
     with LOG.open("a") as log:
         log.write(CREDENTIALS.sub("", f"$ {shlex.join(arguments)}\n") + said)
     if done.returncode:
-        last = "\n".join(f"      {line}" for line in said.strip().splitlines()[-8:])
-        raise StepFailed(f"{last}\n  -> {remedy_for(said)}\n     (all of it: {LOG})".lstrip("\n"))
+        # Warnings about each retry say the same as the error, at great length.
+        lines = [line for line in said.strip().splitlines() if not line.startswith("WARNING")]
+        last = "".join(f"  {line[:160]}\n" for line in lines[-6:])
+        raise StepFailed(f"{last}  -> {remedy_for(said)}\n     (all of it: {LOG})")
     return done.stdout
 
 

@@ -48,9 +48,9 @@ class Share(NamedTuple):
 
 
 # Measured on x86_64 with an empty clone; docs/howto/install.md has the table and the commands.
-PACKAGES = Share("Python packages with PostgreSQL", 170, 450)
-DEVELOPMENT = Share("test tools", 35, 160)
-GO = Share("Go", 70, 330)
+PACKAGES = Share("Python packages with PostgreSQL", 115, 410)
+DEVELOPMENT = Share("test tools", 32, 110)
+GO = Share("Go", 72, 260)
 COLLECTOR = Share("Go modules of the collector", 250, 2300)
 WORKING_MIB = 700  # database, logs, reports, temporary files
 MEMORY_NEEDED_MIB = 1200
