@@ -17,7 +17,7 @@ ARGS ?=
 # Which measurement `make bench` runs: a file name without its ending, or all.
 BENCH ?= *
 
-.PHONY: help demo up down status test check format bench soak sbom clean preflight install
+.PHONY: help demo up down status test check format docs bench soak sbom clean preflight install
 
 help: ## this list
 	@echo 'Phoenix changes a running system safely, and proves it.'
@@ -53,7 +53,7 @@ status: ## what is running
 test: ## everything: style, types, layers, real PostgreSQL, real collector, a part of the soak runs
 	@$(PYTHON) scripts/preflight.py --for test
 	@$(PYTHON) scripts/bootstrap.py --group dev
-	@$(RUN) -m phoenix.collectors.distribution
+	@$(RUN) scripts/build.py
 	@exec $(RUN) -m pytest $(TESTS) $(ARGS)
 
 check: ## the fast half: style, types, layers, pure tests and promises
@@ -73,9 +73,13 @@ format: ## put the code into its usual form
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+docs: ## write the reference pages that come from the code
+	@$(PYTHON) scripts/bootstrap.py
+	@$(RUN) scripts/reference.py
+
 bench: ## the measurements behind the figures in the docs (BENCH=name for one)
 	@$(PYTHON) scripts/bootstrap.py --group dev
-	@$(RUN) -m phoenix.collectors.distribution
+	@$(RUN) scripts/build.py
 	@found=; for file in bench/$(BENCH).py; do case "$$file" in */_*|*'*'*) continue;; esac; \
 		found=1; echo "== $$file"; $(RUN) "$$file" $(ARGS) || exit $$?; done; \
 		[ -n "$$found" ] || { echo 'no such measurement; there are:'; ls bench; exit 2; }
@@ -83,7 +87,7 @@ bench: ## the measurements behind the figures in the docs (BENCH=name for one)
 soak: ## the long runs in full (hours)
 	@$(PYTHON) scripts/preflight.py --for test
 	@$(PYTHON) scripts/bootstrap.py --group dev
-	@$(RUN) -m phoenix.collectors.distribution
+	@$(RUN) scripts/build.py
 	@PHOENIX_SOAK=full exec $(RUN) -m pytest -m soak --timeout=0 $(ARGS)
 
 sbom: ## what is inside: the locked Python packages and the Go modules, as CycloneDX
