@@ -157,7 +157,7 @@ class Spec:
 
     @property
     def clean_ticks_min(self) -> int:
-        """Ticks without a single miss that the coverage test needs before it can pass.
+        """Ticks without a single miss that are enough for the coverage test to pass.
 
         Half of the stake bets that no miss ever happens and grows by 1/(1 - margin) a tick.
         """

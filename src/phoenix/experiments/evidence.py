@@ -1,0 +1,462 @@
+"""What the ticks of an experiment add up to: a fold, one tick or one batch of samples at a time.
+
+Evidence holds sufficient statistics only: counts, sums, and the pairs of series counts that the
+long run cuts into batches. It has a plain form that is exact (`to_dict`, floats as their shortest
+text), so a verdict can be computed again from a stored look, offline.
+
+A tick enters by rules fixed before its value is known, in this order:
+
+1. A member paused or reloading at that moment: excluded ("paused", "reloading").
+2. The meter marked the tick (late, stale, a gap of its own ...): excluded, with the meter's reason.
+3. Before the first tick with both arms: excluded ("before both arms reported").
+4. The candidate sent nothing although its collector was alive: a *silent* tick. It is paired, with
+   zero output, and every critical process of the baseline is missing.
+5. An arm is missing otherwise: excluded ("unpaired"), and counted in a row.
+6. Both arms present: the first `warmup_ticks` are warm-up, what follows is evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from phoenix.experiments.errors import EvidenceTampered
+from phoenix.experiments.model import Spec
+from phoenix.measurement.model import ArmTick, Tick
+
+#: Totals that a candidate must conserve: resident bytes as levels, the others as increases.
+CONSERVED_LEVELS = ("process.memory.usage",)
+CONSERVED_INCREASES = ("process.cpu.time", "process.disk.io")
+#: Pairs of series counts kept; beyond it, neighbours are added up and the resolution halves.
+BLOCKS_MAX = 1024
+#: Consecutive evidence ticks whose ratio candidate/baseline is compared with the cap.
+RATIO_TICKS = 10
+#: Names of lost processes kept with their counts.
+LOST_NAMES_MAX = 500
+SILENT = "everything"
+
+MemberState = Literal["alive", "down", "paused", "reloading"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """How a member of the shadow was from `start` until `end` (None: until now)."""
+
+    member: str
+    state: MemberState
+    start: datetime
+    end: datetime | None = None
+
+    def covers(self, at: datetime) -> bool:
+        return self.start <= at and (self.end is None or at < self.end)
+
+
+class Sampled(Protocol):
+    """What is read of a runtime sample: cumulative counters of one process at one moment."""
+
+    @property
+    def member(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def cpu_s(self) -> float | None: ...
+    @property
+    def rss_bytes(self) -> int | None: ...
+    @property
+    def exporter_failed_points(self) -> int | None: ...
+    @property
+    def enqueue_failed_points(self) -> int | None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """One quantity of both arms, summed."""
+
+    baseline: float = 0
+    candidate: float = 0
+
+    def plus(self, baseline: float, candidate: float) -> Pair:
+        return Pair(baseline=self.baseline + baseline, candidate=self.candidate + candidate)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mean:
+    """Running mean with extremes; nothing is known while `count` is 0."""
+
+    count: int = 0
+    total: float = 0.0
+    lowest: float | None = None
+    highest: float | None = None
+
+    @property
+    def value(self) -> float | None:
+        return self.total / self.count if self.count else None
+
+    def plus(self, value: float | None) -> Mean:
+        if value is None:
+            return self
+        return Mean(
+            count=self.count + 1,
+            total=self.total + value,
+            lowest=value if self.lowest is None else min(self.lowest, value),
+            highest=value if self.highest is None else max(self.highest, value),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Use:
+    """What one process of the shadow used during the evidence. Counters may restart at zero."""
+
+    last_at: str | None = None
+    last_cpu_s: float = 0.0
+    last_failed: int = 0
+    cpu_s: float = 0.0
+    seconds: float = 0.0
+    rss_max_bytes: int | None = None
+    failed_points: int = 0
+    failed_intervals: int = 0  # intervals between samples with at least one failed point
+    samples: int = 0
+
+    @property
+    def cores(self) -> float | None:
+        """Mean share of one core; None without two samples."""
+        return self.cpu_s / self.seconds if self.seconds > 0 else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Everything a verdict rests on. `ticks` are paired evidence ticks, silent ones included."""
+
+    last_tick: int | None = None
+    started_at: str | None = None  # of the first evidence tick
+    warmup_ticks: int = 0
+    ticks: int = 0
+    silent_ticks: int = 0
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    unpaired_in_a_row: int = 0
+    unpaired_longest: int = 0
+    unpaired_arm: str | None = None  # whose absence made the longest gap
+
+    series: Pair = field(default_factory=Pair)
+    points: Pair = field(default_factory=Pair)
+    raw_bytes: Pair = field(default_factory=Pair)
+    wire_bytes: Pair = field(default_factory=Pair)
+    block_ticks: int = 1
+    blocks: tuple[tuple[int, int], ...] = ()  # series summed over block_ticks: baseline, candidate
+    open_block: tuple[int, int, int] = (0, 0, 0)  # ticks, baseline, candidate
+    open_ratio: tuple[int, int, int] = (0, 0, 0)
+    ratio_highest: float | None = None  # of RATIO_TICKS ticks in a row
+
+    critical_ticks: int = 0  # ticks in which the baseline showed a critical process
+    critical_shown: Pair = field(default_factory=Pair)  # process-ticks
+    ticks_with_miss: int = 0
+    at_risk_ticks: int = 0  # nothing critical was missing in the tick before
+    onsets: int = 0  # of those, ticks in which a miss began
+    lost_by_candidate_alone: int = 0  # ticks in which only the candidate began to miss something
+    lost_by_baseline_alone: int = 0
+    missing_now: Mapping[str, int] = field(default_factory=dict)  # process: ticks in a row
+    surplus_now: int = 0  # critical processes that only the candidate shows
+    missing_longest: int = 0
+    missing_longest_name: str | None = None
+    lost: Mapping[str, int] = field(default_factory=dict)  # process: ticks missing
+
+    totals: Mapping[str, Pair] = field(default_factory=dict)
+    recall_cpu: Mean = field(default_factory=Mean)
+    recall_memory: Mean = field(default_factory=Mean)
+    extra_delay_ms: Mean = field(default_factory=Mean)
+    use: Mapping[str, Use] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> int:
+        """Ticks folded in, whatever became of them."""
+        return self.warmup_ticks + self.ticks + sum(self.excluded.values())
+
+    def warmup_done(self, spec: Spec) -> bool:
+        return self.warmup_ticks >= spec.warmup_ticks
+
+    def updated(self, tick: Tick, spec: Spec, intervals: Sequence[Interval] = ()) -> Evidence:
+        """The evidence with one more tick. A tick that is not newer than the last is ignored.
+
+        Args:
+            tick: a closed tick; ticks come in ascending order.
+            spec: the frozen question (its warm-up).
+            intervals: how the members of the shadow were, at least around this tick. Without any,
+                a missing arm is taken for dead.
+        """
+        if self.last_tick is not None and tick.tick <= self.last_tick:
+            return self
+        known = replace(self, last_tick=tick.tick)
+        reason = _reason_to_exclude(known, tick, intervals)
+        if reason is not None:
+            return known._without(reason)
+        candidate = tick.candidate
+        if tick.baseline is None or (candidate is None and not _alive(tick, intervals)):
+            return known._unpaired(tick)
+        paired = replace(known, unpaired_in_a_row=0)
+        if not paired.warmup_done(spec):
+            return replace(paired, warmup_ticks=paired.warmup_ticks + 1)
+        return paired._with_pair(tick, tick.baseline, candidate)
+
+    def with_samples(self, samples: Iterable[Sampled]) -> Evidence:
+        """The evidence with what the members used. Samples from before the evidence only set the
+        counters' starting points; a counter that falls has restarted at zero."""
+        use = dict(self.use)
+        for sample in sorted(samples, key=lambda sample: sample.at):
+            use[sample.member] = _used(use.get(sample.member, Use()), sample, self.started_at)
+        return replace(self, use=use)
+
+    def _without(self, reason: str) -> Evidence:
+        return replace(self, excluded={**self.excluded, reason: self.excluded.get(reason, 0) + 1})
+
+    def _unpaired(self, tick: Tick) -> Evidence:
+        arms = [name for name in ("baseline", "candidate") if getattr(tick, name) is None]
+        arm = " and ".join(arms)
+        in_a_row = self.unpaired_in_a_row + 1
+        longest = in_a_row > self.unpaired_longest
+        return replace(
+            self._without(f"unpaired: no {arm}"),
+            unpaired_in_a_row=in_a_row,
+            unpaired_longest=in_a_row if longest else self.unpaired_longest,
+            unpaired_arm=arm if longest else self.unpaired_arm,
+        )
+
+    def _with_pair(self, tick: Tick, baseline: ArmTick, candidate: ArmTick | None) -> Evidence:
+        silent = candidate is None or candidate.points == 0
+        counted = replace(
+            self,
+            ticks=self.ticks + 1,
+            silent_ticks=self.silent_ticks + silent,
+            started_at=self.started_at or tick.at.isoformat(),
+        )
+        counted = _with_output(counted, baseline, candidate)
+        counted = _with_coverage(counted, tick, silent=silent)
+        counted = _with_totals(counted, baseline, candidate)
+        delay = None
+        if candidate is not None and not silent:
+            delay = candidate.delay_p95_ms - baseline.delay_p95_ms
+        return replace(
+            counted,
+            recall_cpu=self.recall_cpu.plus(0.0 if silent else tick.recall_cpu),
+            recall_memory=self.recall_memory.plus(0.0 if silent else tick.recall_memory),
+            extra_delay_ms=self.extra_delay_ms.plus(delay),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain form with a canonical JSON; floats are their shortest exact text."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
+        """The exact inverse of `to_dict`.
+
+        Raises:
+            EvidenceTampered: a field is unknown or is no number.
+        """
+        try:
+            values = {name: _restored(name, value) for name, value in data.items()}
+            return cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvidenceTampered(
+                f"The stored evidence cannot be read: {error}.",
+                remedy="Take the look from the ledger; this copy was changed.",
+            ) from error
+
+
+def _state(tick: Tick, intervals: Sequence[Interval], member: str) -> MemberState | None:
+    """The last word about a member at the time of the tick."""
+    states = [i.state for i in intervals if i.member == member and i.covers(tick.at)]
+    return states[-1] if states else None
+
+
+def _alive(tick: Tick, intervals: Sequence[Interval]) -> bool:
+    return _state(tick, intervals, "candidate") == "alive"
+
+
+def _reason_to_exclude(evidence: Evidence, tick: Tick, intervals: Sequence[Interval]) -> str | None:
+    states = [_state(tick, intervals, member) for member in ("scraper", "baseline", "candidate")]
+    for state in ("paused", "reloading"):
+        if state in states:
+            return state
+    if tick.excluded is not None and not tick.excluded.startswith("unpaired"):
+        return tick.excluded
+    both = tick.baseline is not None and tick.candidate is not None
+    live = evidence.warmup_ticks > 0 or evidence.ticks > 0
+    if not both and not live:
+        return "before both arms reported"
+    return None
+
+
+def _with_output(evidence: Evidence, baseline: ArmTick, candidate: ArmTick | None) -> Evidence:
+    def added(pair: Pair, name: str) -> Pair:
+        return pair.plus(getattr(baseline, name), getattr(candidate, name) if candidate else 0)
+
+    series = (baseline.series, candidate.series if candidate else 0)
+    ratio, highest = _ratio(evidence, series)
+    return replace(
+        _with_block(evidence, series),
+        series=added(evidence.series, "series"),
+        points=added(evidence.points, "points"),
+        raw_bytes=added(evidence.raw_bytes, "raw_bytes"),
+        wire_bytes=added(evidence.wire_bytes, "wire_bytes"),
+        open_ratio=ratio,
+        ratio_highest=highest,
+    )
+
+
+def _with_block(evidence: Evidence, series: tuple[int, int]) -> Evidence:
+    ticks, baseline, candidate = _grown(evidence.open_block, series)
+    if ticks < evidence.block_ticks:
+        return replace(evidence, open_block=(ticks, baseline, candidate))
+    blocks = (*evidence.blocks, (baseline, candidate))
+    length = evidence.block_ticks
+    if len(blocks) == BLOCKS_MAX:
+        evens, odds = blocks[0::2], blocks[1::2]
+        blocks = tuple((a[0] + b[0], a[1] + b[1]) for a, b in zip(evens, odds, strict=True))
+        length *= 2
+    return replace(evidence, open_block=(0, 0, 0), blocks=blocks, block_ticks=length)
+
+
+def _ratio(
+    evidence: Evidence, series: tuple[int, int]
+) -> tuple[tuple[int, int, int], float | None]:
+    ticks, baseline, candidate = _grown(evidence.open_ratio, series)
+    if ticks < RATIO_TICKS or baseline == 0:
+        return (ticks, baseline, candidate), evidence.ratio_highest
+    return (0, 0, 0), max(candidate / baseline, evidence.ratio_highest or 0.0)
+
+
+def _grown(run: tuple[int, int, int], series: tuple[int, int]) -> tuple[int, int, int]:
+    return run[0] + 1, run[1] + series[0], run[2] + series[1]
+
+
+def _with_coverage(evidence: Evidence, tick: Tick, *, silent: bool) -> Evidence:
+    shown = tick.critical_baseline
+    missing = sorted(set(tick.missing))
+    if silent and shown and not missing:
+        missing = [SILENT]
+    lost = shown if silent else min(len(missing), shown)
+    now = {name: evidence.missing_now.get(name, 0) + 1 for name in missing}
+    surplus = 0 if silent else max(tick.critical_candidate - (shown - lost), 0)
+    began = any(ticks == 1 for ticks in now.values())
+    reverse = surplus > evidence.surplus_now
+    at_risk = shown > 0 and not evidence.missing_now
+    name, longest = evidence.missing_longest_name, evidence.missing_longest
+    for process, ticks in now.items():
+        if ticks > longest:
+            name, longest = process, ticks
+    return replace(
+        evidence,
+        critical_ticks=evidence.critical_ticks + (shown > 0),
+        critical_shown=evidence.critical_shown.plus(shown, shown - lost),
+        ticks_with_miss=evidence.ticks_with_miss + bool(missing),
+        at_risk_ticks=evidence.at_risk_ticks + at_risk,
+        onsets=evidence.onsets + (at_risk and began),
+        lost_by_candidate_alone=evidence.lost_by_candidate_alone + (began and not reverse),
+        lost_by_baseline_alone=evidence.lost_by_baseline_alone + (reverse and not began),
+        missing_now=now,
+        surplus_now=surplus,
+        missing_longest=longest,
+        missing_longest_name=name,
+        lost=_with_lost(evidence.lost, missing),
+    )
+
+
+def _with_lost(lost: Mapping[str, int], missing: Sequence[str]) -> dict[str, int]:
+    grown = dict(lost)
+    for name in missing:
+        if name in grown or len(grown) < LOST_NAMES_MAX:
+            grown[name] = grown.get(name, 0) + 1
+    return grown
+
+
+def _with_totals(evidence: Evidence, baseline: ArmTick, candidate: ArmTick | None) -> Evidence:
+    """Both arms' totals of what must be conserved; what the baseline does not show is left out."""
+    totals = dict(evidence.totals)
+    for name in CONSERVED_LEVELS:
+        if name in baseline.levels:
+            theirs = candidate.levels.get(name, 0.0) if candidate else 0.0
+            totals[name] = totals.get(name, Pair()).plus(baseline.levels[name], theirs)
+    increases = None if candidate is None else candidate.increments
+    if baseline.increments is not None and (candidate is None or increases is not None):
+        for name in CONSERVED_INCREASES:
+            if name in baseline.increments:
+                theirs = (increases or {}).get(name, 0.0)
+                totals[name] = totals.get(name, Pair()).plus(baseline.increments[name], theirs)
+    return replace(evidence, totals=totals)
+
+
+def _used(use: Use, sample: Sampled, started_at: str | None) -> Use:
+    at = sample.at
+    failed = (sample.exporter_failed_points or 0) + (sample.enqueue_failed_points or 0)
+    cpu = sample.cpu_s or 0.0
+    last = None if use.last_at is None else datetime.fromisoformat(use.last_at)
+    if last is not None and at <= last:
+        return use
+    moved = replace(use, last_at=at.isoformat(), last_cpu_s=cpu, last_failed=failed)
+    begun = None if started_at is None else datetime.fromisoformat(started_at)
+    if begun is None or at < begun:
+        return moved
+    highest = max(use.rss_max_bytes or 0, sample.rss_bytes or 0) or None
+    moved = replace(moved, rss_max_bytes=highest, samples=use.samples + 1)
+    if last is None:
+        return moved
+    new_failures = failed - use.last_failed if failed >= use.last_failed else failed
+    return replace(
+        moved,
+        cpu_s=use.cpu_s + (cpu - use.last_cpu_s if cpu >= use.last_cpu_s else cpu),
+        seconds=use.seconds + (at - last).total_seconds(),
+        failed_points=use.failed_points + new_failures,
+        failed_intervals=use.failed_intervals + (new_failures > 0),
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in sorted(value.items())}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Evidence | Pair | Mean | Use):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+_FLOATS = {
+    Pair: ("baseline", "candidate"),
+    Mean: ("total", "lowest", "highest"),
+    Use: ("last_cpu_s", "cpu_s", "seconds"),
+}
+
+
+def _noun(kind: type[Any], data: Mapping[str, Any]) -> Any:
+    """A nested noun; a text in a field of numbers is a float."""
+    return kind(**{name: _number(kind, name, value) for name, value in data.items()})
+
+
+def _number(kind: type[Any], name: str, value: Any) -> Any:
+    return float(value) if isinstance(value, str) and name in _FLOATS[kind] else value
+
+
+def _restored(name: str, value: Any) -> Any:
+    match name:
+        case "series" | "points" | "raw_bytes" | "wire_bytes" | "critical_shown":
+            return _noun(Pair, value)
+        case "recall_cpu" | "recall_memory" | "extra_delay_ms":
+            return _noun(Mean, value)
+        case "totals":
+            return {key: _noun(Pair, item) for key, item in value.items()}
+        case "use":
+            return {key: _noun(Use, item) for key, item in value.items()}
+        case "blocks":
+            return tuple((int(a), int(b)) for a, b in value)
+        case "open_block" | "open_ratio":
+            return tuple(int(item) for item in value)
+        case "ratio_highest":
+            return None if value is None else float(value)
+        case _:
+            return value

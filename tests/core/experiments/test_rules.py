@@ -1,0 +1,251 @@
+"""Every way an experiment can end, with the number of the tick at which it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from phoenix.experiments.evidence import Evidence, Pair
+from phoenix.experiments.model import Criteria, Spec, Verdict
+from phoenix.experiments.rules import judge, progress, waiting
+from phoenix.measurement.model import Tick
+from phoenix.testing.evidence import arm, folded, healthy, missing, sampled, spec, tick
+
+BEFORE = spec().warmup_ticks
+
+
+def first_verdict(
+    ticks: Callable[[int], Tick], asked: Spec | None = None, most: int = 200
+) -> tuple[int, Verdict]:
+    """Looks after every tick: the number of evidence ticks at the verdict, and the verdict."""
+    asked = asked or spec()
+    evidence = Evidence()
+    for number in range(most):
+        evidence = sampled(evidence.updated(ticks(number), asked), number + 1)
+        verdict = judge(asked, evidence)
+        if verdict is not None:
+            return number + 1 - asked.warmup_ticks, verdict
+    raise AssertionError("no verdict")
+
+
+def passed(verdict: Verdict) -> dict[str, bool | None]:
+    return {g.name: g.passed for g in verdict.guardrails if g.enforced}
+
+
+def test_a_cheap_and_faithful_candidate_is_adopted_once_coverage_is_settled() -> None:
+    at, verdict = first_verdict(tick)
+    assert verdict.outcome == "adopt_candidate"
+    assert verdict.scope == "window"
+    assert 90 <= at <= spec().clean_ticks_min
+    assert all(passed(verdict).values())
+    assert verdict.sentence == (
+        "Adopt the candidate, on this host, in this window. The candidate saves 85.0 % of the"
+        f" series (required: 30 %) and keeps to every guardrail over {at} ticks. Alerts and"
+        " dashboards were not checked."
+    )
+    assert verdict.long_run is not None
+    assert "10 hosts" in verdict.long_run
+
+
+def test_the_same_candidate_is_not_adopted() -> None:
+    at, verdict = first_verdict(lambda n: tick(n, candidate=arm(1000)))
+    assert verdict.outcome == "keep_baseline"
+    assert not verdict.aborted
+    assert "saves 0.0 %" in verdict.sentence
+    assert at <= spec().clean_ticks_min
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 12])
+def test_a_lost_critical_process_aborts_at_the_tick_of_its_hard_rule(most: int) -> None:
+    asked = spec(criteria=Criteria(critical_missing_ticks_max=most))
+    at, verdict = first_verdict(
+        lambda n: tick(n) if n < BEFORE + 10 else missing(n, "nginx[7]"), asked
+    )
+    assert (verdict.outcome, verdict.aborted) == ("keep_baseline", True)
+    assert at == 10 + most
+    assert "nginx[7]" in verdict.sentence
+
+
+def test_processes_lost_one_after_the_other_abort_without_a_long_miss() -> None:
+    at, verdict = first_verdict(lambda n: tick(n) if n < 10 else missing(n, f"worker[{n}]"))
+    assert verdict.aborted
+    assert at <= 20
+    assert "alone lost sight" in verdict.sentence
+
+
+def test_misses_on_both_sides_do_not_abort() -> None:
+    def ticks(n: int) -> Tick:
+        if n % 20 == 7:
+            return missing(n, "nginx[7]")
+        return tick(n, critical_candidate=4) if n % 20 == 17 else tick(n)
+
+    _, verdict = first_verdict(ticks)
+    assert not verdict.aborted
+
+
+def test_a_candidate_that_stays_away_aborts_after_three_ticks() -> None:
+    at, verdict = first_verdict(lambda n: tick(n, candidate=arm(150) if n < 10 else None))
+    assert (verdict.outcome, verdict.aborted) == ("keep_baseline", True)
+    assert at == 10 - BEFORE + 4
+
+
+def test_without_its_baseline_an_experiment_is_inconclusive() -> None:
+    _, verdict = first_verdict(lambda n: tick(n, baseline=arm(1000) if n < 10 else None))
+    assert (verdict.outcome, verdict.aborted) == ("inconclusive", True)
+
+
+def test_a_candidate_that_emits_much_more_aborts() -> None:
+    at, verdict = first_verdict(lambda n: tick(n, candidate=arm(1300)))
+    assert (verdict.outcome, verdict.aborted) == ("keep_baseline", True)
+    assert at == 10
+    assert "1.30 times" in verdict.sentence
+
+
+def test_misses_beyond_the_margin_ask_for_tuning_at_the_end_of_the_window() -> None:
+    def ticks(n: int) -> Tick:
+        missed = n >= BEFORE and n % 10 == 3
+        if not missed:
+            return tick(n, critical_candidate=4 if n % 10 == 7 else 3)
+        return missing(n, "nginx[7]")
+
+    at, verdict = first_verdict(ticks)
+    assert (verdict.outcome, verdict.aborted) == ("needs_tuning", False)
+    assert at == spec().evidence_ticks_max
+    assert passed(verdict)["coverage"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "criteria", "changes"),
+    [
+        ("recall_cpu", Criteria(min_recall_top_k=0.7), {"recall_cpu": 0.69}),
+        ("recall_memory", Criteria(min_recall_top_k=0.7), {"recall_memory": 0.6}),
+        ("freshness", Criteria(), {"candidate": arm(150, delay_p95_ms=2300.0)}),
+        ("collector_cpu", Criteria(collector_cpu_max_cores=0.05), {}),
+        ("collector_memory", Criteria(collector_memory_max_mib=40), {}),
+    ],
+)
+def test_a_saving_with_a_tunable_failure_needs_tuning(
+    name: str, criteria: Criteria, changes: dict[str, Any]
+) -> None:
+    asked = spec(criteria=criteria)
+    verdict = judge(asked, healthy(150, asked, **changes))
+    assert verdict is not None
+    assert verdict.outcome == "needs_tuning"
+    assert [n for n, p in passed(verdict).items() if not p] == [name]
+    assert name.replace("_", " ") in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        arm(150, levels={"process.memory.usage": 0.98e9}),
+        arm(150, levels={}),
+        arm(150, increments={"process.cpu.time": 2.53}),
+        arm(150, increments={}),
+    ],
+)
+def test_totals_that_are_off_keep_the_baseline(candidate: object) -> None:
+    verdict = judge(spec(), healthy(150, candidate=candidate))
+    assert verdict is not None
+    assert verdict.outcome == "keep_baseline"
+    assert passed(verdict)["conservation"] is False
+
+
+def test_totals_within_the_tolerance_pass() -> None:
+    verdict = judge(spec(), healthy(candidate=arm(150, increments={"process.cpu.time": 2.48})))
+    assert verdict is not None
+    assert verdict.outcome == "adopt_candidate"
+
+
+def test_what_has_no_limit_is_reported_and_never_decides() -> None:
+    criteria = Criteria(conservation_tolerance=None, collector_cpu_max_cores=None)
+    asked = spec(criteria=criteria)
+    verdict = judge(asked, healthy(150, asked, candidate=arm(150, levels={})))
+    assert verdict is not None
+    assert verdict.outcome == "adopt_candidate"
+    assert "conservation" not in passed(verdict)
+
+
+def test_no_data_is_inconclusive_and_holds_no_number() -> None:
+    verdict = judge(spec(), Evidence(), finished=True)
+    assert verdict is not None
+    assert verdict.outcome == "inconclusive"
+    assert all(g.passed is None and g.value is None for g in verdict.guardrails)
+    assert {g.measured for g in verdict.guardrails} == {"insufficient data"}
+
+
+def test_too_few_ticks_are_inconclusive() -> None:
+    verdict = judge(spec(), healthy(40), finished=True)
+    assert verdict is not None
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons[0].startswith("coverage")
+
+
+def test_without_critical_processes_coverage_is_unknown() -> None:
+    evidence = healthy(150, critical_baseline=0, critical_candidate=0)
+    verdict = judge(spec(), evidence)
+    assert verdict is not None
+    assert verdict.outcome == "inconclusive"
+
+
+def test_without_samples_the_collectors_are_unknown() -> None:
+    evidence = folded(tick(n) for n in range(152))
+    verdict = judge(spec(), evidence)
+    assert verdict is not None
+    assert verdict.outcome == "inconclusive"
+    assert "collector cpu" in verdict.sentence
+
+
+def test_failed_exports_need_tuning_and_many_abort() -> None:
+    evidence = healthy(150)
+    few = replace(evidence.use["candidate"], failed_points=3, failed_intervals=1)
+    verdict = judge(spec(), replace(evidence, use={**evidence.use, "candidate": few}))
+    assert verdict is not None
+    assert verdict.outcome == "needs_tuning"
+    many = replace(few, failed_intervals=9)
+    verdict = judge(spec(), replace(evidence, use={**evidence.use, "candidate": many}))
+    assert verdict is not None
+    assert verdict.aborted
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (Evidence(), "Warming up: 2 ticks"),
+        (healthy(0), "first tick with both arms"),
+        (healthy(30), "70 ticks more without a miss"),
+        (healthy(5, critical_baseline=0), "critical process"),
+        (healthy(120), "end of the window: 30 ticks"),
+    ],
+)
+def test_the_wait_is_explained(evidence: Evidence, words: str) -> None:
+    assert words in waiting(spec(), evidence)
+
+
+def test_the_wait_for_coverage_is_exact() -> None:
+    at, _ = first_verdict(tick)
+    assert "1 tick more" in waiting(spec(), healthy(at - 1))
+
+
+def test_progress_invents_nothing() -> None:
+    nothing = progress(spec(), Evidence())
+    assert (nothing["reduction"], nothing["band"], nothing["coverage"]) == (None, None, None)
+    some = progress(spec(), healthy(40))
+    assert some["reduction"] == pytest.approx(0.85)
+    assert some["withheld"] is not None
+
+
+def test_a_verdict_is_the_same_from_stored_evidence() -> None:
+    evidence = healthy(150)
+    assert judge(spec(), Evidence.from_dict(evidence.to_dict())) == judge(spec(), evidence)
+
+
+def test_a_reduction_of_nothing_is_unknown() -> None:
+    evidence = replace(healthy(150), series=Pair())
+    verdict = judge(spec(), evidence)
+    assert verdict is not None
+    assert verdict.outcome == "inconclusive"
+    assert "No saving was measured" in verdict.sentence
