@@ -275,8 +275,8 @@ def _compile(job: _Job, module: Path, package: str, target: Path) -> None:
     )
 
 
-# A cold build was measured to leave 1.7 GB in the two caches.
-_COLD_BYTES, _WARM_BYTES = 2_500_000_000, 400_000_000
+# A cold build was measured to leave 2.2 GB in the two caches.
+_COLD_BYTES, _WARM_BYTES = 3_000_000_000, 400_000_000
 
 
 def _check_room(environment: Mapping[str, str], home: Path) -> None:
