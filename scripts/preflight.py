@@ -51,7 +51,7 @@ class Share(NamedTuple):
 PACKAGES = Share("Python packages with PostgreSQL", 115, 410)
 DEVELOPMENT = Share("test tools", 32, 110)
 GO = Share("Go", 72, 260)
-COLLECTOR = Share("Go modules of the collector", 250, 2300)
+COLLECTOR = Share("Go modules of the collector", 195, 2250)
 WORKING_MIB = 700  # database, logs, reports, temporary files
 MEMORY_NEEDED_MIB = 1200
 MEMORY_EASY_MIB = 2500

@@ -73,12 +73,14 @@ def go_modules() -> Iterator[tuple[str, str, str]]:
     go = found[0] if found else str(BIN / "go")
     if binary.exists() and Path(go).exists():
         lines = said_by(go, "version", "-m", binary, env=machine.silent_go_environment())
-        linked: list[tuple[str, str, str]] = []
-        for kind, path, *rest in (line.split() for line in lines.splitlines() if line.count("\t")):
+        # The standard library is linked too, and is what most advisories about Go are about.
+        version = lines.partition(": go")[2].split()[0]
+        linked: list[tuple[str, str, str]] = [("stdlib", version, "")]
+        for kind, *rest in (line.split() for line in lines.splitlines() if line.strip()):
             if kind == "=>":
                 linked.pop()  # this line replaces the one before it
             if kind in ("dep", "=>"):
-                linked.append((path, rest[0], rest[1] if len(rest) > 1 else ""))
+                linked.append((rest[0], rest[1], rest[2] if len(rest) > 2 else ""))
         yield from linked
         return
     sums = (line.split() for line in (machine.ROOT / "collector/go.sum").read_text().splitlines())
