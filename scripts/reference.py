@@ -42,7 +42,11 @@ def commands() -> Iterator[tuple[str, Any]]:
 
     def walk(command: Any, name: str, parent: Any) -> Iterator[tuple[str, Any]]:
         context = command.context_class(
-            command, info_name=name, parent=parent, terminal_width=HELP_WIDTH
+            command,
+            info_name=name,
+            parent=parent,
+            terminal_width=HELP_WIDTH,
+            **command.context_settings,
         )
         if getattr(command, "hidden", False):
             return
