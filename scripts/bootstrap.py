@@ -31,7 +31,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -264,13 +263,11 @@ def install_packages(python: Path, groups: list[str], env: Mapping[str, str]) ->
     )  # fmt: skip
 
 
-def link_sources(python: Path) -> None:
+def link_sources(python: Path, env: Mapping[str, str]) -> None:
     """Put src/ on the environment's path and write the `phoenix` command."""
-    packages = Path(
-        sysconfig.get_path(
-            "purelib", vars={"base": str(machine.VENV), "platbase": str(machine.VENV)}
-        )
-    )
+    # Asked of the environment itself: distributions patch where the system's Python looks.
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(run([str(python), "-c", asked], env).strip())
     (packages / "phoenix.pth").write_text(f"{machine.ROOT / 'src'}\n")
     launcher = machine.VENV / "bin" / "phoenix"
     launcher.write_text(LAUNCHER.format(python=shlex.quote(str(python))))
@@ -304,7 +301,7 @@ def install(groups: list[str], wanted: str) -> None:
     with step(3, "locked packages" + (f" with {', '.join(groups)}" if groups else "")):
         install_packages(python, groups, env)
     with step(4, "phoenix itself"):
-        link_sources(python)
+        link_sources(python, env)
     STAMP.write_text(json.dumps({"inputs": wanted, "groups": groups}) + "\n")
 
 
@@ -324,6 +321,9 @@ def main() -> int:
             install(groups, wanted)
     except StepFailed as failure:
         print(f"Installation failed:\n{failure}", file=sys.stderr)
+        return 6
+    except OSError as error:
+        print(f"Installation failed: {error}\n  -> {remedy_for(str(error))}", file=sys.stderr)
         return 6
     except KeyboardInterrupt:
         print("\nInterrupted. Run it again to go on where it stopped.", file=sys.stderr)
