@@ -153,6 +153,14 @@ def test_churning_processes_are_born_end_and_leave_no_zombie(data_dir: Path) -> 
     assert ("nginx: master process",) in seen
 
 
+def test_two_thousand_processes_take_less_than_2_gib_together(data_dir: Path) -> None:
+    load = service.start_detached(plan("high-cardinality", 1, 2_000), data_dir)
+    shown = service.list_running(data_dir)
+    assert len(shown) == 2_000
+    sizes = [proc.pss_bytes(pid) for pid in [load.pid, *(each.pid for each in shown)]]
+    assert sum(size for size in sizes if size is not None) < 2 << 30
+
+
 def test_costs_are_really_paid(data_dir: Path) -> None:
     busy = ProcessPlan(name="java", argv=("java",), cpu_share=0.2, rss_bytes=30_000_000)
     idle = ProcessPlan(name="sleep", argv=("sleep", "infinity"))
