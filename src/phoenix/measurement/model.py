@@ -8,10 +8,11 @@ whoever scraped, and a restarted meter goes on with the numbers it had.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+from phoenix.base.clock import rfc3339
 from phoenix.pipelines.model import CriticalRule
 
 Arm = Literal["baseline", "candidate"]
@@ -25,6 +26,11 @@ METER_RESTARTED = "meter_restarted"
 def unpaired(arm: Arm) -> str:
     """Reason of exclusion: `arm` is missing in the tick and was not alive to send nothing."""
     return f"unpaired:{arm}"
+
+
+def gap_before(arm: Arm) -> str:
+    """Reason of exclusion: `arm` alone missed the tick before, so its increments cover more."""
+    return f"gap_before:{arm}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +67,10 @@ class ArmTick:
     delay_*            milliseconds from the time of a point to its arrival
     duplicates         points with the identity and time of an earlier one of the same tick
     late               points that came after their tick had closed (counted in the next closed one)
-    lone               points without a time of their own
+    lone               points of a tick in which the other arm sent nothing
+    untimed            points without a usable time, counted in the tick of their request
     dropped            points beyond the meter's bounds: counted as points, not looked into
+    span_ticks         how many ticks `increments` cover: 1, or more after ticks without this arm
     """
 
     points: int
@@ -84,6 +92,8 @@ class ArmTick:
     lone: int
     series_error: float = 0.0
     dropped: int = 0
+    untimed: int = 0
+    span_ticks: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +119,29 @@ class Tick:
     top_memory: tuple[Top, ...]
     recall_cpu: float | None
     recall_memory: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `at` is RFC 3339."""
+        return {**asdict(self), "at": rfc3339(self.at)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Tick:
+        """What `to_dict` wrote."""
+        return cls(
+            **{
+                **value,
+                "at": datetime.fromisoformat(value["at"]),
+                "baseline": _arm_tick(value["baseline"]),
+                "candidate": _arm_tick(value["candidate"]),
+                "missing": tuple(value["missing"]),
+                "top_cpu": tuple(Top(**top) for top in value["top_cpu"]),
+                "top_memory": tuple(Top(**top) for top in value["top_memory"]),
+            }
+        )
+
+
+def _arm_tick(value: Mapping[str, Any] | None) -> ArmTick | None:
+    return None if value is None else ArmTick(**value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
