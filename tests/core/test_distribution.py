@@ -105,7 +105,7 @@ def test_an_older_go_is_named_in_the_refusal(
     with pytest.raises(GoMissing) as refused:
         find_go({"PATH": str(program.parent)})
     assert "go1.22.4" in refused.value.message
-    assert "uv sync --group go" in (refused.value.remedy or "")
+    assert "make install" in (refused.value.remedy or "")
 
 
 def test_go_writes_nothing_outside_of_the_data_folder_and_keeps_the_users_settings(

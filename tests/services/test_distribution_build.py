@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -44,3 +45,25 @@ def test_sources_that_do_not_build_are_refused_with_what_the_compiler_said(tmp_p
     with pytest.raises(BuildFailed, match="cannot find module providing package"):
         distribution.build(tmp_path / "data", sources=sources)
     assert distribution.find(tmp_path / "data", sources) is None
+
+
+def test_a_second_build_waits_for_the_first_and_removes_what_a_killed_one_left(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "data" / "collector"
+    (home / "work-killed").mkdir(parents=True)
+    steps: list[str] = []
+    with (home / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def hear(progress: distribution.Progress) -> None:
+            steps.append(progress.step)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        sources = tmp_path / "collector"
+        shutil.copytree(distribution.sources_dir(), sources)
+        (sources / "builder" / "go.mod").write_text("module broken\n\ngo 1.26.0\n")
+        with pytest.raises(BuildFailed):
+            distribution.build(tmp_path / "data", hear, sources=sources)
+    assert steps[:2] == ["waiting for another build of the collector", "preparing the builder"]
+    assert [path.name for path in home.iterdir()] == ["lock"]

@@ -195,7 +195,7 @@ def test_what_the_load_program_refuses_is_passed_on(data_dir: Path) -> None:
 def test_without_the_program_the_refusal_says_how_to_build_it(tmp_path: Path) -> None:
     with pytest.raises(LoadProgramMissing) as refused:
         service.start_detached(plan("realistic"), tmp_path)
-    assert "make" in (refused.value.remedy or "")
+    assert "scripts/build.py" in (refused.value.remedy or "")
 
 
 def test_a_reused_pid_is_not_taken_for_the_supervisor(data_dir: Path) -> None:

@@ -132,7 +132,8 @@ def build(
     Raises:
         GoMissing, SourcesMissing, ModulesUnreachable, ModulesTampered, DiskFull, BuildFailed.
     """
-    origin = sources or sources_dir()
+    data_dir = data_dir.absolute()  # the steps below run in folders of their own
+    origin = (sources or sources_dir()).absolute()
     try:
         go = find_go(environment)
     except GoMissing:

