@@ -177,7 +177,10 @@ class Evidence:
         return self.warmup_ticks >= spec.warmup_ticks
 
     def updated(self, tick: Tick, spec: Spec, intervals: Sequence[Interval] = ()) -> Evidence:
-        """The evidence with one more tick. A tick that is not newer than the last is ignored.
+        """The evidence with one more tick.
+
+        A tick that is not newer than the last is ignored, and so is every tick after the last that
+        the specification allows: evidence folded again from stored ticks is the same evidence.
 
         Args:
             tick: a closed tick; ticks come in ascending order.
@@ -186,6 +189,8 @@ class Evidence:
                 a missing arm is taken for dead.
         """
         if self.last_tick is not None and tick.tick <= self.last_tick:
+            return self
+        if self.ticks >= spec.evidence_ticks_max:
             return self
         known = replace(self, last_tick=tick.tick)
         reason = _reason_to_exclude(known, tick, intervals)

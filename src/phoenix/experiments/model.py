@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from phoenix.base.canonical import canonical_bytes, sha256_hex
 from phoenix.experiments.errors import SpecInvalid
+from phoenix.experiments.statistics.levels import attempt_level
 from phoenix.pipelines.model import CriticalRule
 
 Claim = Literal["window", "long_run"]
@@ -153,7 +154,7 @@ class Spec:
         """
         if self.claim == "window":
             return self.alpha_promote
-        return math.ldexp(self.alpha_promote, -self.attempt)
+        return attempt_level(self.alpha_promote, self.attempt)
 
     @property
     def clean_ticks_min(self) -> int:

@@ -20,6 +20,7 @@ from phoenix.testing.evidence import (
     healthy,
     missing,
     sampled,
+    spec,
     tick,
 )
 
@@ -148,11 +149,17 @@ def test_samples_from_before_the_evidence_only_set_the_starting_point() -> None:
     assert after.use["candidate"].samples == 1
 
 
+def test_evidence_ends_with_the_last_tick_of_the_specification() -> None:
+    exactly, more = (folded(tick(n) for n in range(count)) for count in (152, 170))
+    assert more == exactly
+    assert more.ticks == spec().evidence_ticks_max
+
+
 def test_blocks_are_merged_and_add_up_to_every_series() -> None:
     generator = random.Random(5)
     count = BLOCKS_MAX * 3
     ticks = [tick(n, baseline=arm(generator.randrange(900, 1100))) for n in range(count + 2)]
-    evidence = folded(ticks)
+    evidence = folded(ticks, spec(claim="long_run", evidence_ticks_max=count))
     assert evidence.block_ticks == 4
     assert len(evidence.blocks) < BLOCKS_MAX
     assert sum(a for a, _ in evidence.blocks) + evidence.open_block[1] == evidence.series.baseline

@@ -77,6 +77,15 @@ def more_often(baseline: int, candidate: int, share: float = 0.5) -> float:
     return float(betaln(half + candidate, half + baseline)) + math.log(upper) - prior - null
 
 
+def above_rate(events: int, expected: float, a: float = 1.0, b: float = 1.0) -> float:
+    """Log e-value against "events come at the known rate" of which `expected` were due by now.
+
+    A Gamma(a, b) mixture over the ratio of the true rate to the known one (Poisson counts).
+    """
+    prior = a * math.log(b) - math.lgamma(a)
+    return expected + prior + math.lgamma(a + events) - (a + events) * math.log(b + expected)
+
+
 def log_mean(*values: float) -> float:
     """Logarithm of the average of e-values, which is an e-value under any dependence.
 
