@@ -1,0 +1,103 @@
+"""The local kill file: a process without its database stays killed, and a fresh one knows.
+
+One JSON object with an HMAC-SHA256 (RFC 2104) under a key that only this user can read. A file that
+is there but does not verify means stopped: somebody touched it. It is replaced whole, and flushed
+to disk before anything relies on it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from phoenix.base.canonical import canonical_bytes
+from phoenix.base.clock import rfc3339
+from phoenix.safety.errors import KillFileTampered
+from phoenix.safety.model import KillState, Scope
+
+FILE = "kill.json"
+KEY = "kill.key"
+
+
+def read(data_dir: Path) -> KillState | None:
+    """What the file says; None when there is none.
+
+    Raises:
+        KillFileTampered: it is there and does not verify.
+    """
+    path = data_dir / FILE
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        given = bytes.fromhex(raw["hmac"])
+        fields = raw["kill"]
+        wanted = _sign(data_dir, fields, create=False)
+        if not hmac.compare_digest(given, wanted):
+            raise ValueError("wrong signature")
+        return KillState(
+            epoch=int(fields["epoch"]),
+            killed=bool(fields["killed"]),
+            scope=Scope(fields["scope"]),
+            reason=str(fields["reason"]),
+            actor=str(fields["actor"]),
+            at=datetime.fromisoformat(fields["at"]),
+        )
+    except FileNotFoundError as error:
+        if path.exists():
+            raise KillFileTampered(_what(path), remedy=_REMEDY) from error
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise KillFileTampered(_what(path), remedy=_REMEDY) from error
+
+
+def write(data_dir: Path, state: KillState) -> None:
+    """Replace the file and flush it, folder included."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    fields = {
+        "epoch": state.epoch,
+        "killed": state.killed,
+        "scope": state.scope.value,
+        "reason": state.reason,
+        "actor": state.actor,
+        "at": rfc3339(state.at),
+    }
+    body = {"kill": fields, "hmac": _sign(data_dir, fields, create=True).hex()}
+    temporary = data_dir / f"{FILE}.{os.getpid()}.new"
+    with temporary.open("w", encoding="utf-8") as handle:
+        json.dump(body, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(data_dir / FILE)
+    folder = os.open(data_dir, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+_REMEDY = "Find out who changed it. To go on, run: phoenix revive --reason …"
+
+
+def _what(path: Path) -> str:
+    return f"{path} is there but does not verify; candidates stay stopped."
+
+
+def _sign(data_dir: Path, fields: Mapping[str, object], *, create: bool) -> bytes:
+    return hmac.digest(_key(data_dir, create), canonical_bytes(fields), sha256)
+
+
+def _key(data_dir: Path, create: bool) -> bytes:
+    path = data_dir / KEY
+    if create and not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(handle, secrets.token_bytes(32))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return path.read_bytes()

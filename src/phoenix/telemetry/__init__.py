@@ -1,0 +1,1 @@
+"""How Phoenix watches itself: structured logs, one line an event, without secrets."""

@@ -1,0 +1,143 @@
+"""The kill plane over a real database and a real file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from phoenix.base.clock import SystemClock
+from phoenix.base.errors import Unavailable
+from phoenix.ledger import store as ledger_store
+from phoenix.safety import file
+from phoenix.safety.errors import Killed, KillFileTampered, NotKilled
+from phoenix.safety.service import SafetyService
+from phoenix.safety.watch import SafetyWatch
+from phoenix.storage.database import Database
+
+
+class Plane:
+    """One kill plane and the loop it lives on."""
+
+    def __init__(self, runner: asyncio.Runner, url: str, data_dir: Path) -> None:
+        self.runner = runner
+        self.database = Database(url)
+        self.data_dir = data_dir
+        self.safety = SafetyService(self.database, SystemClock(), data_dir)
+        runner.run(self.database.open())
+
+    def kill(self) -> None:
+        self.safety.kill(actor="sre", reason="drill", scope="all")
+        self.runner.run(self.safety.reconcile())
+
+    def entries(self) -> list[dict[str, object]]:
+        async def read() -> list[dict[str, object]]:
+            async with self.database.transaction() as tx:
+                return [json.loads(body) for _, body in await ledger_store.outbox(tx)]
+
+        return self.runner.run(read())
+
+
+@pytest.fixture
+def plane(run: asyncio.Runner, fresh_database_url: str, data_dir: Path) -> Iterator[Plane]:
+    made = Plane(run, fresh_database_url, data_dir)
+    yield made
+    run.run(made.database.close())
+
+
+def test_a_kill_is_in_the_row_the_file_and_the_ledger(plane: Plane) -> None:
+    plane.kill()
+    state = plane.runner.run(plane.safety.state())
+    assert state.killed
+    assert file.read(plane.data_dir) == state
+    assert [entry["action"] for entry in plane.entries()] == ["safety.kill"]
+
+
+def test_killing_twice_changes_nothing(plane: Plane) -> None:
+    plane.kill()
+    first = plane.runner.run(plane.safety.state())
+    plane.kill()
+    assert plane.runner.run(plane.safety.state()) == first
+    assert len(plane.entries()) == 1
+
+
+def test_nothing_of_the_scope_begins_while_killed(plane: Plane) -> None:
+    plane.kill()
+
+    async def begin() -> None:
+        async with plane.database.transaction() as tx:
+            await plane.safety.refuse_when_killed(tx, "experiments")
+
+    with pytest.raises(Killed, match="drill"):
+        plane.runner.run(begin())
+
+
+def test_a_kill_of_payments_lets_experiments_go_on(plane: Plane) -> None:
+    plane.safety.kill(actor="sre", reason="drill", scope="payments")
+    state = plane.runner.run(plane.safety.reconcile())
+    assert state.stops("payments")
+    assert not state.stops("experiments")
+
+
+def test_revive_ends_it_and_only_once(plane: Plane) -> None:
+    plane.kill()
+    plane.runner.run(plane.safety.revive(actor="sre", reason="fixed"))
+    assert not plane.runner.run(plane.safety.state()).killed
+    with pytest.raises(NotKilled):
+        plane.runner.run(plane.safety.revive(actor="sre", reason="again"))
+
+
+def test_a_crash_between_row_and_file_of_a_revive_does_not_kill_again(plane: Plane) -> None:
+    plane.kill()
+    before = (plane.data_dir / file.FILE).read_bytes()
+    plane.runner.run(plane.safety.revive(actor="sre", reason="fixed"))
+    (plane.data_dir / file.FILE).write_bytes(before)
+    assert not plane.runner.run(plane.safety.reconcile()).killed
+    assert file.read(plane.data_dir) == plane.runner.run(plane.safety.state())
+
+
+def test_a_file_that_was_touched_stops_candidates_until_a_person_revives(plane: Plane) -> None:
+    plane.kill()
+    plane.runner.run(plane.safety.revive(actor="sre", reason="fixed"))
+    path = plane.data_dir / file.FILE
+    path.write_text(path.read_text().replace("fixed", "other"))
+    with pytest.raises(KillFileTampered):
+        file.read(plane.data_dir)
+    watch = SafetyWatch(plane.safety, SystemClock())
+    plane.runner.run(watch.confirm())
+    assert not watch.may_run().allowed
+    plane.runner.run(plane.safety.revive(actor="sre", reason="looked into it"))
+    plane.runner.run(watch.confirm())
+    assert watch.may_run().allowed
+
+
+def test_without_a_database_nothing_is_confirmed_and_a_kill_still_holds(
+    run: asyncio.Runner, data_dir: Path
+) -> None:
+    database = Database("postgres://nobody@127.0.0.1:1/none")
+    safety = SafetyService(database, SystemClock(), data_dir)
+    watch = SafetyWatch(safety, SystemClock())
+    assert not run.run(watch.confirm())
+    assert not watch.may_run().allowed
+    safety.kill(actor="sre", reason="drill", scope="all")
+    assert "drill" in watch.may_run().reason
+    with pytest.raises(Unavailable):
+        run.run(safety.revive(actor="sre", reason="cannot"))
+
+
+def test_confirmation_ages_out_after_two_seconds(plane: Plane) -> None:
+    class Later(SystemClock):
+        offset_s = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.offset_s
+
+    clock = Later()
+    watch = SafetyWatch(plane.safety, clock)
+    assert plane.runner.run(watch.confirm())
+    assert watch.may_run().allowed
+    clock.offset_s = 2.5
+    assert not watch.may_run().allowed
