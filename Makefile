@@ -29,8 +29,12 @@ help: ## this list
 	@echo '  make demo CANDIDATE=same       the same pipeline twice: nothing to adopt'
 	@echo '  make demo LOAD=none SEED=7     no extra processes; another seed'
 
+# `make preflight FOR=test` counts what the tests need as well.
+FOR ?= demo
 preflight:
-	@$(PYTHON) scripts/preflight.py
+	@command -v '$(PYTHON)' >/dev/null || \
+		{ echo 'There is no $(PYTHON) here. Install Python 3.11 to 3.13, or: make demo PYTHON=/path/to/python3'; exit 6; }
+	@$(PYTHON) scripts/preflight.py --for $(FOR)
 
 install: preflight
 	@$(PYTHON) scripts/bootstrap.py
@@ -51,7 +55,7 @@ status: ## what is running
 	@if [ -x $(RUN) ]; then exec $(RUN) -m phoenix status; else echo 'nothing is installed here'; fi
 
 test: ## everything: style, types, layers, real PostgreSQL, real collector, a part of the soak runs
-	@$(PYTHON) scripts/preflight.py --for test
+	@$(MAKE) preflight FOR=test
 	@$(PYTHON) scripts/bootstrap.py --group dev
 	@$(RUN) scripts/build.py
 	@exec $(RUN) -m pytest $(TESTS) $(ARGS)
@@ -85,7 +89,7 @@ bench: ## the measurements behind the figures in the docs (BENCH=name for one)
 		[ -n "$$found" ] || { echo 'no such measurement; there are:'; ls bench; exit 2; }
 
 soak: ## the long runs in full (hours)
-	@$(PYTHON) scripts/preflight.py --for test
+	@$(MAKE) preflight FOR=test
 	@$(PYTHON) scripts/bootstrap.py --group dev
 	@$(RUN) scripts/build.py
 	@PHOENIX_SOAK=full exec $(RUN) -m pytest -m soak --timeout=0 $(ARGS)
