@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from phoenix.pipelines.errors import BadConfiguration
@@ -81,6 +82,83 @@ def load(text: str, file: str) -> dict[str, Any]:
             remedy="At its top level are receivers, exporters and service.",
         )
     return document
+
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """A document with the line (from 1) of every value, and of each key given twice."""
+
+    data: Any
+    lines: dict[Path, int]
+    duplicates: tuple[tuple[Path, int], ...]
+
+
+def locate(text: str, file: str) -> Located:
+    """`text` as values with their lines; a duplicate key is noted, and its last value stands.
+
+    Raises:
+        BadConfiguration: too large or too deep, or not YAML; `context["line"]` says where.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
+
+    refuse_enormous(text, file)
+    try:
+        _refuse_bombs(text, file)
+        node = YAML(typ="safe", pure=True).compose(text)
+    except (YAMLError, ValueError, RecursionError, OverflowError) as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        raise BadConfiguration(
+            f"{file} is not YAML that a collector could read: {one_line(error)}",
+            remedy="Check the line named; `otelcol validate` reads the same file.",
+            line=mark.line + 1 if mark else 1,
+        ) from error
+    lines: dict[Path, int] = {}
+    duplicates: list[tuple[Path, int]] = []
+    data = _value_of(node, (), lines, duplicates) if node is not None else None
+    return Located(data=data, lines=lines, duplicates=tuple(duplicates))
+
+
+def _value_of(
+    node: Any, path: Path, lines: dict[Path, int], duplicates: list[tuple[Path, int]]
+) -> Any:
+    from ruamel.yaml.nodes import MappingNode, ScalarNode  # noqa: PLC0415
+
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, ScalarNode):
+        return _scalar(node)
+    if not isinstance(node, MappingNode):
+        return [_value_of(n, (*path, i), lines, duplicates) for i, n in enumerate(node.value)]
+    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        if key == "<<" and isinstance(value_node, MappingNode):
+            merged |= _value_of(value_node, path, lines, duplicates)
+            continue
+        if key in found:
+            duplicates.append(((*path, key), key_node.start_mark.line + 1))
+        lines[(*path, key)] = key_node.start_mark.line + 1
+        found[key] = _value_of(value_node, (*path, key), lines, duplicates)
+    return {**merged, **found}
+
+
+def _scalar(node: Any) -> Any:
+    kind = str(node.tag).rsplit(":", 1)[-1]
+    text = str(node.value)
+    try:
+        if kind == "int":
+            return int(text.replace("_", ""), 0)
+        if kind == "float":
+            return float(text.replace("_", ""))
+    except ValueError:
+        return text
+    if kind == "bool":
+        return text.lower() == "true"
+    return None if kind == "null" else text
 
 
 def refuse_enormous(text: str, file: str) -> None:
