@@ -64,7 +64,8 @@ class Meter:
         self._experiments: dict[str, ExperimentMeter] = {}
         self._ending: dict[str, ExperimentMeter] = {}
         self._unwritten: deque[Tick] = deque()
-        self._knows = False
+        self._knows = False  # it has seen its subscriptions once
+        self._sees = False  # it saw them at the last look
         self._refreshed = 0.0
         self._names_written = 0.0
         self.metrics = MeterMetrics()
@@ -89,11 +90,12 @@ class Meter:
                 "A bearer token is needed.", remedy="Send `Authorization: Bearer TOKEN`."
             )
         experiment = self._experiments.get(experiment_id)
-        if experiment is None and not self._knows:
-            raise MeterBlind(remedy="The collector sends it again by itself.")
-        if experiment is None and self._clock.monotonic() - self._refreshed >= _LOOK_AGAIN_S:
-            await self._attempt(self.refresh)  # it may be newer than the last look
+        if experiment is None and self._sees:
+            if self._clock.monotonic() - self._refreshed >= _LOOK_AGAIN_S:
+                await self._attempt(self.refresh)  # it may be newer than the last look
             experiment = self._experiments.get(experiment_id)
+        if experiment is None and not self._sees:
+            raise MeterBlind(remedy="The collector sends it again by itself.")
         known = next((one for one in ARMS if one == arm), None)
         if experiment is None or known is None:
             raise UnknownExperiment(
@@ -155,6 +157,15 @@ class Meter:
             DatabaseUnavailable: nothing changed.
         """
         self._refreshed = self._clock.monotonic()
+        try:
+            wanted = await self._look()
+        except PhoenixError:
+            self._sees = False
+            raise
+        self._knows = self._sees = True
+        self._follow(wanted)
+
+    async def _look(self) -> list[Subscription]:
         async with self._database.transaction() as tx:
             wanted = (await store.active_subscriptions(tx))[:EXPERIMENTS_MAX]
             for subscription in wanted:
@@ -163,8 +174,7 @@ class Meter:
                     self._experiments[subscription.experiment_id] = ExperimentMeter(
                         subscription, now_ns=self._now_ns(), resume=resume
                     )
-        self._knows = True
-        self._follow(wanted)
+        return wanted
 
     def close_due(self) -> None:
         """Close what is due, in every experiment."""

@@ -69,7 +69,7 @@ def aged(found: Iterable[FakeProcess], seconds: float) -> list[FakeProcess]:
             memory_bytes=p.memory_bytes,
             cpu_s=p.cpu_s + seconds * (p.pid % 13) / 100,
             io_bytes=p.io_bytes + p.pid * 4096,
-        )  # fmt: skip
+        )
         for p in found
     ]
 
