@@ -33,6 +33,8 @@ CONSERVED_INCREASES = ("process.cpu.time", "process.disk.io")
 BLOCKS_MAX = 1024
 #: Consecutive evidence ticks whose ratio candidate/baseline is compared with the cap.
 RATIO_TICKS = 10
+#: A miss within this many ticks of the last one belongs to the same episode of harm.
+QUIET_TICKS = 10
 #: Names of lost processes kept with their counts.
 LOST_NAMES_MAX = 500
 SILENT = "everything"
@@ -154,12 +156,14 @@ class Evidence:
     ticks_with_miss: int = 0
     at_risk_ticks: int = 0  # nothing critical was missing in the tick before
     onsets: int = 0  # of those, ticks in which a miss began
-    lost_by_candidate_alone: int = 0  # ticks in which only the candidate began to miss something
+    lost_by_candidate_alone: int = 0  # episodes: a miss after ten ticks without one
     lost_by_baseline_alone: int = 0
-    missing_now: Mapping[str, int] = field(default_factory=dict)  # process: ticks in a row
-    surplus_now: int = 0  # critical processes that only the candidate shows
+    candidate_quiet: int = QUIET_TICKS  # ticks since the candidate missed something
+    baseline_quiet: int = QUIET_TICKS
+    missing_now: tuple[str, ...] = ()
+    missing_run: int = 0  # ticks in a row with a miss, of whichever process
     missing_longest: int = 0
-    missing_longest_name: str | None = None
+    missing_longest_names: tuple[str, ...] = ()
     lost: Mapping[str, int] = field(default_factory=dict)  # process: ticks missing
 
     totals: Mapping[str, Pair] = field(default_factory=dict)
@@ -344,28 +348,29 @@ def _with_coverage(evidence: Evidence, tick: Tick, *, silent: bool) -> Evidence:
     if silent and shown and not missing:
         missing = [SILENT]
     lost = shown if silent else min(len(missing), shown)
-    now = {name: evidence.missing_now.get(name, 0) + 1 for name in missing}
-    surplus = 0 if silent else max(tick.critical_candidate - (shown - lost), 0)
-    began = any(ticks == 1 for ticks in now.values())
-    reverse = surplus > evidence.surplus_now
-    at_risk = shown > 0 and not evidence.missing_now
-    name, longest = evidence.missing_longest_name, evidence.missing_longest
-    for process, ticks in now.items():
-        if ticks > longest:
-            name, longest = process, ticks
+    surplus = not silent and tick.critical_candidate > shown - lost
+    at_risk = shown > 0 and evidence.missing_run == 0
+    ours = bool(missing) and evidence.candidate_quiet >= QUIET_TICKS
+    theirs = surplus and evidence.baseline_quiet >= QUIET_TICKS
+    run = evidence.missing_run + 1 if missing else 0
+    longest = run > evidence.missing_longest
     return replace(
         evidence,
         critical_ticks=evidence.critical_ticks + (shown > 0),
         critical_shown=evidence.critical_shown.plus(shown, shown - lost),
         ticks_with_miss=evidence.ticks_with_miss + bool(missing),
         at_risk_ticks=evidence.at_risk_ticks + at_risk,
-        onsets=evidence.onsets + (at_risk and began),
-        lost_by_candidate_alone=evidence.lost_by_candidate_alone + (began and not reverse),
-        lost_by_baseline_alone=evidence.lost_by_baseline_alone + (reverse and not began),
-        missing_now=now,
-        surplus_now=surplus,
-        missing_longest=longest,
-        missing_longest_name=name,
+        onsets=evidence.onsets + (at_risk and bool(missing)),
+        lost_by_candidate_alone=evidence.lost_by_candidate_alone + (ours and not theirs),
+        lost_by_baseline_alone=evidence.lost_by_baseline_alone + (theirs and not ours),
+        candidate_quiet=0 if missing else evidence.candidate_quiet + 1,
+        baseline_quiet=0 if surplus else evidence.baseline_quiet + 1,
+        missing_now=tuple(missing[:LOST_NAMES_MAX]),
+        missing_run=run,
+        missing_longest=run if longest else evidence.missing_longest,
+        missing_longest_names=(
+            tuple(missing[:LOST_NAMES_MAX]) if longest else evidence.missing_longest_names
+        ),
         lost=_with_lost(evidence.lost, missing),
     )
 
@@ -461,6 +466,8 @@ def _restored(name: str, value: Any) -> Any:
             return tuple((int(a), int(b)) for a, b in value)
         case "open_block" | "open_ratio":
             return tuple(int(item) for item in value)
+        case "missing_now" | "missing_longest_names":
+            return tuple(value)
         case "ratio_highest":
             return None if value is None else float(value)
         case _:

@@ -94,9 +94,9 @@ def reduction_long_run(spec: Spec, evidence: Evidence) -> Guardrail:
 
 
 def coverage_log_e(spec: Spec, evidence: Evidence) -> float:
-    """Log e-value against "a miss begins in at least the margin's share of the ticks at risk"."""
+    """Log e-value against "a miss begins in at least `onset_margin` of the ticks at risk"."""
     clean = evidence.at_risk_ticks - evidence.onsets
-    return presence.absence(clean, evidence.onsets, spec.criteria.coverage_margin)
+    return presence.absence(clean, evidence.onsets, spec.onset_margin)
 
 
 def coverage(spec: Spec, evidence: Evidence) -> Guardrail:

@@ -97,13 +97,13 @@ class Criteria:
     """What the candidate must keep to. Shares are 0 to 1; None means "reported, not required".
 
     `coverage_margin` bounds the chance, per tick in which nothing was missing before, that the
-    candidate begins to miss a critical process which the baseline shows; and also the share of the
-    evidence ticks in which anything critical was missing.
+    candidate begins to miss a critical process which the baseline shows (see `Spec.onset_margin`);
+    and also the share of the evidence ticks in which anything critical was missing.
     """
 
     required_reduction: float = 0.30
     coverage_margin: float = 0.05
-    critical_missing_ticks_max: int = 5  # a miss that lasts this many ticks in a row aborts
+    critical_missing_ticks_max: int = 5  # misses in this many ticks in a row abort
     conservation_tolerance: float | None = 0.01
     min_recall_top_k: float | None = None
     freshness_max_extra_s: float | None = 2.0  # candidate's p95 delay beyond the baseline's
@@ -147,13 +147,18 @@ class Spec:
     def promote_level(self) -> float:
         """Level of the tests that stand before `adopt_candidate`.
 
-        A window speaks of itself and replaces nothing, so it spends no budget. The long run may
-        replace a pipeline: its budget belongs to the change and is halved at every attempt.
-        alpha/2 + alpha/4 + ... < alpha: however often one change is tried again, the chance that
-        any of its trials promotes it wrongly stays under `alpha_promote`.
+        A window speaks of itself and replaces nothing, so it spends no budget.
         """
-        if self.claim == "window":
-            return self.alpha_promote
+        return self.alpha_promote if self.claim == "window" else self.long_run_level
+
+    @property
+    def long_run_level(self) -> float:
+        """Level of a long-run claim, which may replace a pipeline.
+
+        The budget belongs to the change and is halved at every attempt: alpha/2 + alpha/4 + ... <
+        alpha, so however often one change is tried again, the chance that any of its trials
+        promotes it wrongly stays under `alpha_promote`.
+        """
         return attempt_level(self.alpha_promote, self.attempt)
 
     @property
@@ -162,11 +167,20 @@ class Spec:
 
         Half of the stake bets that no miss ever happens and grows by 1/(1 - margin) a tick.
         """
-        return math.ceil(math.log(2 / self.promote_level) / -math.log1p(-self._margin))
+        return math.ceil(math.log(2 / self.promote_level) / -math.log1p(-self.onset_margin))
 
     @property
-    def _margin(self) -> float:
-        return self.criteria.coverage_margin
+    def onset_margin(self) -> float:
+        """The chance per tick that a miss begins which the coverage test has to exclude.
+
+        In a window it is the coverage margin itself. In the long run misses come in episodes, so
+        a share of ticks with a miss equal to the margin may begin much more rarely: the margin is
+        divided by the ticks that a miss may last.
+        """
+        margin = self.criteria.coverage_margin
+        if self.claim == "window":
+            return margin
+        return margin / (self.criteria.critical_missing_ticks_max + 1)
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as plain values, numbers as numbers (for the API and for people)."""

@@ -95,7 +95,7 @@ def progress(spec: Spec, evidence: Evidence) -> dict[str, Any]:
         "batches": state.batches,
         "batch_ticks": state.batch_ticks,
         "coverage": shown.candidate / shown.baseline if shown.baseline else None,
-        "missing": sorted(evidence.missing_now),
+        "missing": list(evidence.missing_now),
         "waiting": waiting(spec, evidence),
     }
 
@@ -105,7 +105,7 @@ def abort_reason(spec: Spec, evidence: Evidence) -> str | None:
     most = spec.criteria.critical_missing_ticks_max
     if evidence.missing_longest >= most:
         return (
-            f"the critical process {evidence.missing_longest_name} was missing in"
+            f"critical processes ({say.listed(evidence.missing_longest_names)}) were missing in"
             f" {say.ticks(evidence.missing_longest)} in a row (allowed: fewer than {most})"
         )
     if evidence.unpaired_longest > UNPAIRED_MAX:
@@ -120,9 +120,9 @@ def abort_reason(spec: Spec, evidence: Evidence) -> str | None:
         )
     if harm_log_e(evidence) >= -math.log(spec.alpha_abort):
         return (
-            f"the candidate alone lost sight of critical processes in"
-            f" {evidence.lost_by_candidate_alone} ticks, the baseline alone in"
-            f" {evidence.lost_by_baseline_alone}, and its exports failed in"
+            f"the candidate alone lost sight of critical processes"
+            f" {evidence.lost_by_candidate_alone} times, the baseline alone"
+            f" {evidence.lost_by_baseline_alone} times, and its exports failed in"
             f" {_failed(evidence, 'candidate')} intervals against {_failed(evidence, 'baseline')}"
         )
     return None
@@ -131,7 +131,7 @@ def abort_reason(spec: Spec, evidence: Evidence) -> str | None:
 def harm_log_e(evidence: Evidence) -> float:
     """Log e-value against "the candidate is no worse than the baseline".
 
-    The average of two: onsets of missing critical processes, and intervals with failed exports.
+    The average of two: episodes of missing critical processes, and intervals with failed exports.
     """
     return presence.log_mean(
         presence.discordant(evidence.lost_by_candidate_alone, evidence.lost_by_baseline_alone),
@@ -145,7 +145,7 @@ def still_needed(spec: Spec, evidence: Evidence) -> str:
     if saved is None:
         return "The long run was not looked at: no series was measured."
     bound = 1 - spec.criteria.required_reduction
-    batches = longrun.batches_needed(1 - saved, bound, RATIO_CAP, spec.promote_level)
+    batches = longrun.batches_needed(1 - saved, bound, RATIO_CAP, spec.long_run_level)
     if batches is None:
         return "No number of ticks would show what is required in the long run: the saving is less."
     if state.time is None or state.batch_ticks is None:
@@ -240,18 +240,18 @@ def _outcome(
 
 
 def _waiting_for_coverage(spec: Spec, evidence: Evidence) -> str:
-    margin, clean = spec.criteria.coverage_margin, evidence.at_risk_ticks - evidence.onsets
+    margin, clean = spec.onset_margin, evidence.at_risk_ticks - evidence.onsets
     needed = _clean_ticks_needed(spec, evidence)
     return (
         f"Waiting for {say.ticks(max(needed - clean, 1))} more without a miss: fewer cannot rule"
         f" out, at an error rate of {say.limit(spec.promote_level)}, that critical processes are"
-        f" missed in {say.limit(margin)} of the ticks."
+        f" begin to be missed in {say.limit(margin)} of the ticks."
     )
 
 
 def _clean_ticks_needed(spec: Spec, evidence: Evidence) -> int:
     """Clean ticks at which the coverage test passes if no further miss begins."""
-    margin, level = spec.criteria.coverage_margin, -math.log(spec.promote_level)
+    margin, level = spec.onset_margin, -math.log(spec.promote_level)
     low, high = 0, 1
     while presence.absence(high, evidence.onsets, margin) < level:
         low, high = high, high * 2

@@ -68,7 +68,7 @@ def test_an_arm_that_is_alive_and_silent_is_paired_with_nothing() -> None:
     evidence = folded([tick(0), tick(1), *gone], intervals=[alive()])
     assert (evidence.ticks, evidence.silent_ticks, evidence.excluded) == (2, 2, {})
     assert evidence.series.candidate == 0
-    assert evidence.missing_now == {SILENT: 2}
+    assert (evidence.missing_now, evidence.missing_run) == ((SILENT,), 2)
     assert evidence.critical_shown.candidate == 0
     assert evidence.recall_cpu.value == 0.0
 
@@ -79,7 +79,7 @@ def test_a_silent_arm_as_the_meter_reports_it_counts_the_same() -> None:
     silent = tick(2, candidate=empty, critical_candidate=0, missing=names, recall_cpu=None)
     evidence = folded([tick(0), tick(1), silent])
     assert (evidence.ticks, evidence.silent_ticks) == (1, 1)
-    assert evidence.missing_now == dict.fromkeys(names, 1)
+    assert evidence.missing_now == names
     assert evidence.recall_cpu.value == 0.0
     assert evidence.extra_delay_ms.value is None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from phoenix.experiments.evidence import Evidence, Pair
@@ -47,7 +48,7 @@ def test_a_cheap_and_faithful_candidate_is_adopted_once_coverage_is_settled() ->
         " dashboards were not checked."
     )
     assert verdict.long_run is not None
-    assert "10 hosts" in verdict.long_run
+    assert "11 hosts" in verdict.long_run
 
 
 def test_the_same_candidate_is_not_adopted() -> None:
@@ -69,18 +70,26 @@ def test_a_lost_critical_process_aborts_at_the_tick_of_its_hard_rule(most: int) 
     assert "nginx[7]" in verdict.sentence
 
 
-def test_processes_lost_one_after_the_other_abort_without_a_long_miss() -> None:
-    at, verdict = first_verdict(lambda n: tick(n) if n < 10 else missing(n, f"worker[{n}]"))
+def test_processes_lost_one_after_the_other_abort_as_one_would() -> None:
+    at, verdict = first_verdict(
+        lambda n: tick(n) if n < BEFORE + 10 else missing(n, f"worker[{n}]")
+    )
     assert verdict.aborted
-    assert at <= 20
+    assert at == 10 + spec().criteria.critical_missing_ticks_max
+
+
+def test_short_misses_that_only_the_candidate_has_abort() -> None:
+    at, verdict = first_verdict(lambda n: missing(n, "nginx[7]") if n % 12 == 11 else tick(n))
+    assert verdict.aborted
+    assert at < 100
     assert "alone lost sight" in verdict.sentence
 
 
 def test_misses_on_both_sides_do_not_abort() -> None:
     def ticks(n: int) -> Tick:
-        if n % 20 == 7:
+        if n % 24 == 7:
             return missing(n, "nginx[7]")
-        return tick(n, critical_candidate=4) if n % 20 == 17 else tick(n)
+        return tick(n, critical_candidate=4) if n % 24 == 19 else tick(n)
 
     _, verdict = first_verdict(ticks)
     assert not verdict.aborted
@@ -241,6 +250,49 @@ def test_progress_invents_nothing() -> None:
 def test_a_verdict_is_the_same_from_stored_evidence() -> None:
     evidence = healthy(150)
     assert judge(spec(), Evidence.from_dict(evidence.to_dict())) == judge(spec(), evidence)
+
+
+def varied(count: int, mean: int, asked: Spec, seed: int = 4) -> Evidence:
+    """Evidence whose candidate varies by a tenth from tick to tick, independently."""
+    generator = np.random.default_rng(seed)
+    series = np.rint(generator.normal(mean, mean / 10, count + asked.warmup_ticks))
+    ticks = (tick(n, candidate=arm(int(s))) for n, s in enumerate(series))
+    return sampled(folded(ticks, asked), count + asked.warmup_ticks)
+
+
+LONG = spec(claim="long_run", evidence_ticks_max=1200)
+
+
+def test_the_long_run_is_adopted_on_independent_batches() -> None:
+    verdict = judge(LONG, varied(700, 150, LONG))
+    assert verdict is not None
+    assert (verdict.outcome, verdict.scope) == ("adopt_candidate", "long_run")
+    assert "in the long run" in verdict.sentence
+    assert verdict.long_run is None
+
+
+def test_the_long_run_keeps_the_baseline_when_its_band_excludes_the_requirement() -> None:
+    verdict = judge(LONG, varied(700, 900, LONG))
+    assert verdict is not None
+    assert (verdict.outcome, verdict.aborted) == ("keep_baseline", False)
+
+
+def test_the_long_run_goes_on_while_it_cannot_tell() -> None:
+    evidence = varied(700, 699, LONG)
+    assert judge(LONG, evidence) is None
+    assert "batches of" in waiting(LONG, evidence)
+    verdict = judge(LONG, evidence, finished=True)
+    assert verdict is not None
+    assert verdict.outcome == "inconclusive"
+
+
+def test_a_quiet_host_never_settles_the_long_run() -> None:
+    evidence = healthy(700, LONG)
+    assert judge(LONG, evidence) is None
+    assert "hardly moved" in waiting(LONG, evidence)
+    verdict = judge(LONG, evidence, finished=True)
+    assert verdict is not None
+    assert verdict.outcome == "inconclusive"
 
 
 def test_a_reduction_of_nothing_is_unknown() -> None:

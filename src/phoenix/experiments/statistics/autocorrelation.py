@@ -61,7 +61,7 @@ def autocorrelation(values: Sequence[float]) -> Autocorrelation | None:
 
 
 def lag_one(values: Sequence[float]) -> float | None:
-    """Correlation of neighbours, corrected for its bias of about -1/n; None if undefined."""
+    """Sample correlation of neighbours; None for fewer than three values or constant ones."""
     data = np.asarray(values, dtype=float)
     if len(data) < 3:
         return None
@@ -69,4 +69,4 @@ def lag_one(values: Sequence[float]) -> float | None:
     square = float(centred @ centred)
     if square <= 0.0:
         return None
-    return float(centred[1:] @ centred[:-1]) / square + 1 / len(data)
+    return float(centred[1:] @ centred[:-1]) / square

@@ -23,8 +23,8 @@ from phoenix.experiments.statistics.autocorrelation import (
 )
 
 #: Share of the stake on the bets; the rest is on the asymptotic e-value. Bets decide large savings
-#: in a dozen batches, the asymptotic e-value small ones after its burn-in: a tenth is plenty.
-BETTING_SHARE = 0.9
+#: in a dozen batches, the asymptotic e-value small ones after its burn-in: a hundredth is plenty.
+BETTING_SHARE = 0.99
 #: Correlation of neighbouring batches above which nothing is concluded.
 LAG_ONE_MAX = 0.1
 #: Fewer batches say nothing about their own correlation.
