@@ -108,7 +108,7 @@ def arm(
         guards: dict[str, Any] = {}
     else:
         scrape, added = _with_helpers(made.scraper)
-        receivers = _host_metrics(made.receiver, scrape, interval_s)
+        receivers = _host_metrics(_of_this_host(made.receiver), scrape, interval_s)
         guards = _guards(made.scraper, own_paths, redact, added)
     exporter = {
         "endpoint": "${env:PHOENIX_METER_ENDPOINT}",
@@ -153,7 +153,7 @@ def scraper(
         }
         for name in arms
     }
-    receivers = _host_metrics(made.receiver, scrape, interval_s)
+    receivers = _host_metrics(_of_this_host(made.receiver), scrape, interval_s)
     guards = _guards(made.scraper, own_paths, redact, added)
     document = _document(feed, receivers, guards, exporters)
     document["service"] |= _telemetry()
@@ -208,8 +208,8 @@ def _document(
     The guards run once, before the branches part: with several branches a forward connector hands
     each of them the guarded scrape.
     """
-    head = {} if _limits_memory(made) else {_LIMITER: dict(_MEMORY_LIMIT)}
-    head |= guards
+    limiter = {} if _limits_memory(made) else {_LIMITER: dict(_MEMORY_LIMIT)}
+    head = {**limiter, **guards}
     sent, read = list(exporters), list(receivers)
     pipelines: dict[str, Any]
     if len(made.branches) == 1:
@@ -220,7 +220,8 @@ def _document(
         for name, steps in made.branches.items():
             pipelines[f"metrics/{name}"] = _pipeline([_FORWARD], list(steps), sent)
     document: dict[str, Any] = {"receivers": receivers}
-    if processors := {**head, **made.processors}:
+    # A recipe's own limiter stands for ours; nothing of a recipe stands for a guard.
+    if processors := {**head, **made.processors, **guards}:
         document["processors"] = processors
     document["exporters"] = exporters
     if len(made.branches) > 1:
@@ -250,6 +251,11 @@ def _host_metrics(
 ) -> dict[str, Any]:
     interval = {"collection_interval": duration(interval_s)}
     return {_RECEIVER: {**receiver, **interval, "scrapers": {"process": dict(scrape)}}}
+
+
+def _of_this_host(receiver: Mapping[str, Any]) -> dict[str, Any]:
+    """A shadow reads the host that it runs on, also for a recipe made for a container."""
+    return {key: value for key, value in receiver.items() if key != "root_path"}
 
 
 def _with_helpers(scrape: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -15,6 +15,7 @@ from phoenix.pipelines.components import Kind, type_of
 Severity = Literal["error", "warning"]
 Path = tuple[str | int, ...]
 _MOST_FLOWS = 64
+_LONGEST_WAY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,12 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """One way of metrics: where they come from, the processors they pass, where they go."""
+    """One way of metrics: where they come from, what they pass, where they go.
 
+    Of the connectors only `forward` hands on what it gets; what others make is something else.
+    """
+
+    pipes: tuple[str, ...]
     receivers: tuple[str, ...]
     processors: tuple[str, ...]
     exporters: tuple[str, ...]
@@ -121,28 +126,29 @@ class View:
         starts = [p for p in self.pipes if p.signal == "metrics" and set(p.receivers) - connectors]
         for start in starts:
             read = tuple(r for r in start.receivers if r not in connectors)
-            self._follow(start, read, (), connectors, found, 0)
+            self._follow((start,), read, connectors, found)
         return tuple(found[:_MOST_FLOWS])
 
     def _follow(
         self,
-        pipe: Pipe,
+        way: tuple[Pipe, ...],
         read: tuple[str, ...],
-        passed: tuple[str, ...],
         connectors: set[str],
         found: list[Flow],
-        depth: int,
     ) -> None:
-        passed = (*passed, *pipe.processors)
+        pipe = way[-1]
         out = tuple(e for e in pipe.exporters if e not in connectors)
         if out:
-            found.append(Flow(receivers=read, processors=passed, exporters=out))
-        if depth > 8 or len(found) > _MOST_FLOWS:
+            passed = tuple(step for part in way for step in part.processors)
+            names = tuple(part.name for part in way)
+            found.append(Flow(pipes=names, receivers=read, processors=passed, exporters=out))
+        if len(way) > _LONGEST_WAY or len(found) > _MOST_FLOWS:
             return
-        for through in (e for e in pipe.exporters if e in connectors):
+        passing = (e for e in pipe.exporters if e in connectors)
+        for through in (e for e in passing if type_of("connectors", e) == "forward"):
             for after in self.pipes:
-                if through in after.receivers and after.signal == "metrics":
-                    self._follow(after, read, passed, connectors, found, depth + 1)
+                if through in after.receivers and after.signal == "metrics" and after not in way:
+                    self._follow((*way, after), read, connectors, found)
 
 
 def items(value: Any) -> list[Any]:
