@@ -24,6 +24,7 @@ from typing import Any, Literal, Protocol
 
 from phoenix.experiments.errors import EvidenceTampered
 from phoenix.experiments.model import Spec
+from phoenix.experiments.statistics import presence
 from phoenix.measurement.model import ArmTick, Tick
 
 #: Totals that a candidate must conserve: resident bytes as levels, the others as increases.
@@ -171,6 +172,8 @@ class Evidence:
     recall_memory: Mean = field(default_factory=Mean)
     extra_delay_ms: Mean = field(default_factory=Mean)
     use: Mapping[str, Use] = field(default_factory=dict)
+    #: Highest log e-value so far against "the candidate is no worse": late data cannot undo it.
+    harm_log_e: float = 0.0
 
     @property
     def seen(self) -> int:
@@ -214,7 +217,7 @@ class Evidence:
         use = dict(self.use)
         for sample in sorted(samples, key=lambda sample: sample.at):
             use[sample.member] = _used(use.get(sample.member, Use()), sample, self.started_at)
-        return replace(self, use=use)
+        return _with_harm(replace(self, use=use))
 
     def _without(self, reason: str) -> Evidence:
         return replace(self, excluded={**self.excluded, reason: self.excluded.get(reason, 0) + 1})
@@ -240,7 +243,7 @@ class Evidence:
             started_at=self.started_at or tick.at.isoformat(),
         )
         counted = _with_output(counted, baseline, candidate)
-        counted = _with_coverage(counted, tick, silent=silent)
+        counted = _with_harm(_with_coverage(counted, tick, silent=silent))
         counted = _with_totals(counted, baseline, candidate)
         delay = None
         if candidate is not None and not silent:
@@ -375,6 +378,19 @@ def _with_coverage(evidence: Evidence, tick: Tick, *, silent: bool) -> Evidence:
     )
 
 
+def _with_harm(evidence: Evidence) -> Evidence:
+    """The average of two tests: episodes of missing processes, intervals with failed exports."""
+    ours, theirs = (
+        evidence.use[arm].failed_intervals if arm in evidence.use else 0
+        for arm in ("candidate", "baseline")
+    )
+    now = presence.log_mean(
+        presence.discordant(evidence.lost_by_candidate_alone, evidence.lost_by_baseline_alone),
+        presence.more_often(theirs, ours),
+    )
+    return evidence if now <= evidence.harm_log_e else replace(evidence, harm_log_e=now)
+
+
 def _with_lost(lost: Mapping[str, int], missing: Sequence[str]) -> dict[str, int]:
     grown = dict(lost)
     for name in missing:
@@ -468,6 +484,8 @@ def _restored(name: str, value: Any) -> Any:
             return tuple(int(item) for item in value)
         case "missing_now" | "missing_longest_names":
             return tuple(value)
+        case "harm_log_e":
+            return float(value)
         case "ratio_highest":
             return None if value is None else float(value)
         case _:

@@ -448,7 +448,7 @@ def _check_criteria(spec: Spec) -> None:
     if spec.evidence_ticks_max < spec.clean_ticks_min:
         raise SpecInvalid(
             f"{spec.evidence_ticks_max} ticks of evidence cannot settle a coverage margin of"
-            f" {criteria.coverage_margin:.3%} at level {spec.promote_level:g}.",
+            f" {100 * criteria.coverage_margin:g} % at level {spec.promote_level:g}.",
             remedy=f"Allow at least {spec.clean_ticks_min} ticks, or a wider margin.",
         )
 

@@ -118,7 +118,7 @@ def abort_reason(spec: Spec, evidence: Evidence) -> str | None:
             f"the candidate emitted {evidence.ratio_highest:.2f} times the baseline's series over"
             f" {RATIO_TICKS} ticks (allowed: {RATIO_CAP:g})"
         )
-    if harm_log_e(evidence) >= -math.log(spec.alpha_abort):
+    if evidence.harm_log_e >= -math.log(spec.alpha_abort):
         return (
             f"the candidate alone lost sight of critical processes"
             f" {evidence.lost_by_candidate_alone} times, the baseline alone"
@@ -126,17 +126,6 @@ def abort_reason(spec: Spec, evidence: Evidence) -> str | None:
             f" {_failed(evidence, 'candidate')} intervals against {_failed(evidence, 'baseline')}"
         )
     return None
-
-
-def harm_log_e(evidence: Evidence) -> float:
-    """Log e-value against "the candidate is no worse than the baseline".
-
-    The average of two: episodes of missing critical processes, and intervals with failed exports.
-    """
-    return presence.log_mean(
-        presence.discordant(evidence.lost_by_candidate_alone, evidence.lost_by_baseline_alone),
-        presence.more_often(_failed(evidence, "baseline"), _failed(evidence, "candidate")),
-    )
 
 
 def still_needed(spec: Spec, evidence: Evidence) -> str:

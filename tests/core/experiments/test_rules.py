@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,17 @@ from phoenix.experiments.evidence import Evidence, Pair
 from phoenix.experiments.model import Criteria, Spec, Verdict
 from phoenix.experiments.rules import judge, progress, waiting
 from phoenix.measurement.model import Tick
-from phoenix.testing.evidence import arm, folded, healthy, missing, sampled, spec, tick
+from phoenix.testing.evidence import (
+    START,
+    Reading,
+    arm,
+    folded,
+    healthy,
+    missing,
+    sampled,
+    spec,
+    tick,
+)
 
 BEFORE = spec().warmup_ticks
 
@@ -208,14 +219,41 @@ def test_without_samples_the_collectors_are_unknown() -> None:
     assert "collector cpu" in verdict.sentence
 
 
-def test_failed_exports_need_tuning_and_many_abort() -> None:
-    evidence = healthy(150)
-    few = replace(evidence.use["candidate"], failed_points=3, failed_intervals=1)
-    verdict = judge(spec(), replace(evidence, use={**evidence.use, "candidate": few}))
+def failing(intervals: int) -> Evidence:
+    """Healthy evidence, but for points that the candidate lost in some intervals."""
+    evidence = folded(tick(n) for n in range(152))
+    readings = [
+        Reading(
+            member=member,
+            at=START + timedelta(seconds=n),
+            cpu_s=0.1 * n,
+            enqueue_failed_points=min(n // 10, intervals) if member == "candidate" else 0,
+        )
+        for member in ("baseline", "candidate")
+        for n in range(152)
+    ]
+    return evidence.with_samples(readings)
+
+
+def test_failed_exports_need_tuning() -> None:
+    verdict = judge(spec(), failing(1))
     assert verdict is not None
-    assert verdict.outcome == "needs_tuning"
-    many = replace(few, failed_intervals=9)
-    verdict = judge(spec(), replace(evidence, use={**evidence.use, "candidate": many}))
+    assert (verdict.outcome, verdict.aborted) == ("needs_tuning", False)
+    assert passed(verdict)["export_failures"] is False
+
+
+def test_many_failed_exports_abort() -> None:
+    verdict = judge(spec(), failing(9))
+    assert verdict is not None
+    assert verdict.aborted
+    assert "9 intervals against 0" in verdict.sentence
+
+
+def test_late_data_cannot_undo_an_abort() -> None:
+    asked = spec(evidence_ticks_max=400)
+    harmed = [missing(n, "nginx[7]") if n % 12 == 11 else tick(n) for n in range(120)]
+    healed = [tick(n, critical_candidate=4 if n % 12 == 11 else 3) for n in range(120, 390)]
+    verdict = judge(asked, sampled(folded([*harmed, *healed], asked), 390))
     assert verdict is not None
     assert verdict.aborted
 
