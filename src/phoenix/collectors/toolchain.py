@@ -94,7 +94,9 @@ def _candidates(variables: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _version(path: Path) -> str | None:
-    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    # Without a home it writes no telemetry of its own outside the clone.
+    kept = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CONFIG_HOME")}
+    environment = {**kept, "GOTOOLCHAIN": "local"}
     try:
         answer = subprocess.run(
             [path, "version"],

@@ -1,0 +1,1 @@
+"""The HTTP door: bodies in, service calls, problem documents out. It decides nothing."""

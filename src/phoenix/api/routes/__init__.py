@@ -1,0 +1,1 @@
+"""One file per noun: bodies, handlers and examples together."""

@@ -1,0 +1,106 @@
+"""The HTTP client behind the noun commands: one place that knows where the API is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from phoenix.base.errors import PhoenixError, Unavailable
+from phoenix.cli.exits import BY_STATUS
+
+
+class NoServer(Unavailable):
+    """No Phoenix is running here."""
+
+
+class Client:
+    """Calls the API and raises our errors."""
+
+    def __init__(self, endpoint: str) -> None:
+        import httpx
+
+        self._endpoint = endpoint
+        self._http = httpx.Client(
+            base_url=endpoint, timeout=httpx.Timeout(10.0, read=30.0), trust_env=False
+        )
+
+    def call(self, method: str, path: str, **kwargs: Any) -> Any:
+        """One request; its decoded JSON answer.
+
+        Raises:
+            NoServer: nothing answers at the endpoint.
+            PhoenixError: the category of the problem document that came back.
+        """
+        import httpx
+
+        try:
+            answer = self._http.request(method, path, **kwargs)
+        except httpx.HTTPError as error:
+            raise _unreachable(self._endpoint) from error
+        if answer.is_success:
+            return answer.json()
+        raise _problem(answer.status_code, answer.content)
+
+    def events(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Server-sent events (WHATWG HTML, section 9.2) as `(event, data)`, to their end."""
+        import httpx
+
+        try:
+            with self._http.stream("GET", path, timeout=httpx.Timeout(10.0, read=60.0)) as answer:
+                if not answer.is_success:
+                    raise _problem(answer.status_code, answer.read())
+                event = "message"
+                for line in answer.iter_lines():
+                    if line.startswith("event:"):
+                        event = line[6:].strip()
+                    elif line.startswith("data:"):
+                        yield event, json.loads(line[5:])
+                    elif not line:
+                        event = "message"
+        except httpx.HTTPError as error:
+            raise _unreachable(self._endpoint) from error
+
+
+def connect(data_dir: Path | None = None) -> Client:
+    """A client for the endpoint named in the environment, or of the Phoenix that is up here.
+
+    Raises:
+        NoServer: no endpoint is set and no state file tells of one.
+    """
+    endpoint = os.environ.get("PHOENIX_API_ENDPOINT") or _endpoint_from_state(data_dir)
+    if not endpoint:
+        raise NoServer(remedy="Start it with: phoenix up")
+    return Client(endpoint)
+
+
+def _endpoint_from_state(data_dir: Path | None) -> str | None:
+    from phoenix.settings import data_dir as default_data_dir
+
+    state = (data_dir or default_data_dir()) / "state.json"
+    try:
+        port = json.loads(state.read_text())["ports"]["api"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return f"http://127.0.0.1:{port}"
+
+
+def _unreachable(endpoint: str) -> NoServer:
+    return NoServer(
+        f"Nothing answers at {endpoint}.",
+        remedy="Start it with: phoenix up   (or set PHOENIX_API_ENDPOINT)",
+    )
+
+
+def _problem(status: int, body: bytes) -> PhoenixError:
+    category = BY_STATUS.get(status, PhoenixError)
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return category(f"The server answered {status}.")
+    return category(
+        document.get("detail") or document.get("title") or f"The server answered {status}.",
+        remedy=document.get("remedy"),
+    )

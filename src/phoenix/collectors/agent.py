@@ -1,0 +1,208 @@
+"""The agent: the hands of Phoenix on one host.
+
+Level-triggered: it compares the shadows that should run, from rows, with those that do. It works on
+through the loss of the database with what it last read; only candidates stop then, because nobody
+can confirm that they may run. Everything it starts ends with it, by the kernel's doing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import httpx
+import structlog
+
+from phoenix.base.clock import Clock
+from phoenix.base.errors import PhoenixError
+from phoenix.collectors import selfmetrics, store
+from phoenix.collectors.member import Member, use_of
+from phoenix.collectors.model import Sample, ShadowSpec, ShadowStatus
+from phoenix.collectors.ports import LoadRunner, OwnProcesses, Watch
+from phoenix.collectors.shadow import Shadow
+from phoenix.host import proc
+from phoenix.storage.database import Database
+
+TEND_S = 0.2
+ROWS_S = 0.5
+SAMPLE_S = 1.0
+# Samples kept while the database is away: about an hour of one shadow.
+SAMPLES_MAX = 25_000
+
+log = structlog.get_logger()
+
+_Act = Callable[[], Awaitable[None]]
+
+
+class Agent:
+    """Runs the shadows of this host."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        watch: Watch,
+        binary: Path,
+        data_dir: Path,
+        load: LoadRunner,
+        own: OwnProcesses,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._watch = watch
+        self._binary = binary
+        self._data_dir = data_dir
+        self._load = load
+        self._own = own
+        self._shadows: dict[str, Shadow] = {}
+        self._broken: dict[str, str] = {}
+        self._told: dict[str, ShadowStatus] = {}
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tend, read and sample until `stop` is set, then end everything."""
+        try:
+            await asyncio.gather(
+                self._every(stop, TEND_S, self._tend),
+                self._every(stop, ROWS_S, self._rows),
+                self._every(stop, SAMPLE_S, self._sample),
+            )
+        finally:
+            for shadow in self._shadows.values():
+                shadow.end()
+
+    async def _every(self, stop: asyncio.Event, period_s: float, act: _Act) -> None:
+        said = ""
+        while not stop.is_set():
+            try:
+                await act()
+                said = ""
+            except PhoenixError as error:
+                if error.message != said:
+                    said = error.message
+                    log.warning("working on without it", error=said)
+            except Exception:  # the loop outlives every mistake, and tells it
+                log.exception("a mistake of ours")
+            try:
+                await asyncio.wait_for(stop.wait(), period_s)
+            except TimeoutError:
+                continue
+
+    async def _tend(self) -> None:
+        permission = self._watch.may_run("experiments")
+        for experiment_id, shadow in self._shadows.items():
+            try:
+                shadow.tend(self._clock.now(), permission)
+            except (PhoenixError, OSError) as error:
+                self._broken[experiment_id] = str(error)
+
+    async def _rows(self) -> None:
+        async with self._database.transaction() as tx:
+            wanted = {spec.experiment_id: spec for spec in await store.wanted(tx)}
+        for gone in set(self._shadows) - set(wanted):
+            self._shadows.pop(gone).end()
+            self._told.pop(gone, None)
+            self._broken.pop(gone, None)
+            await self._tell(gone, ShadowStatus(phase="stopped", members={}))
+        for experiment_id, spec in wanted.items():
+            if experiment_id not in self._shadows:
+                self._shadows[experiment_id] = self._shadow(spec)
+            await self._tell(experiment_id, self._status(experiment_id))
+        await self._flush()
+
+    def _shadow(self, spec: ShadowSpec) -> Shadow:
+        return Shadow(
+            spec, binary=self._binary, data_dir=self._data_dir, salt=salt(self._data_dir),
+            load=self._load,
+        )  # fmt: skip
+
+    def _status(self, experiment_id: str) -> ShadowStatus:
+        status = self._shadows[experiment_id].status()
+        if experiment_id in self._broken:
+            return ShadowStatus(
+                phase="failed", members=status.members, load=self._broken[experiment_id]
+            )
+        return status
+
+    async def _tell(self, experiment_id: str, status: ShadowStatus) -> None:
+        if self._told.get(experiment_id) == status:
+            return
+        async with self._database.transaction() as tx:
+            await store.set_status(tx, experiment_id, status, self._clock.now())
+        self._told[experiment_id] = status
+
+    async def _sample(self) -> None:
+        if not self._shadows:
+            return
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for experiment_id, shadow in self._shadows.items():
+                for member in shadow.members.values():
+                    self._samples.append(await self._of(client, experiment_id, member))
+                self._samples.extend(self._of_host(experiment_id))
+
+    async def _of(self, client: httpx.AsyncClient, experiment_id: str, member: Member) -> Sample:
+        cpu_s, rss_bytes = use_of(member.pid)
+        said = None
+        if member.state == "running":
+            said = await selfmetrics.read(client, member.telemetry_port)
+        return Sample(
+            experiment_id=experiment_id,
+            member=member.name,
+            at=self._clock.now(),
+            state=member.state,
+            cpu_s=cpu_s,
+            rss_bytes=rss_bytes,
+            sent_points=said.sent_points if said else None,
+            exporter_failed_points=said.exporter_failed_points if said else None,
+            enqueue_failed_points=said.enqueue_failed_points if said else None,
+            queue_size=said.queue_size if said else None,
+        )
+
+    def _of_host(self, experiment_id: str) -> list[Sample]:
+        now = self._clock.now()
+        pids: Mapping[str, int] = {**self._own(), "agent": os.getpid()}
+        found = [
+            Sample(
+                experiment_id=experiment_id, member=name, at=now, state="running",
+                cpu_s=proc.cpu_seconds(pid), rss_bytes=proc.rss_bytes(pid),
+            )
+            for name, pid in pids.items()
+        ]  # fmt: skip
+        host = proc.host_cpu()
+        found.append(
+            Sample(
+                experiment_id=experiment_id, member="host", at=now, state="running",
+                cpu_s=host.busy_s if host else None,
+                rss_bytes=proc.host_memory_used_bytes(),
+                total_cpu_s=host.total_s if host else None,
+            )
+        )  # fmt: skip
+        return found
+
+    async def _flush(self) -> None:
+        if not self._samples:
+            return
+        waiting = list(self._samples)
+        async with self._database.transaction() as tx:
+            await store.insert_samples(tx, waiting)
+        for _ in waiting:
+            self._samples.popleft()
+
+
+def salt(data_dir: Path) -> str:
+    """The secret text that redacted command lines are hashed with: made once for this host."""
+    path = data_dir / "redaction.salt"
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        made = secrets.token_hex(16)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(made)
+        return made

@@ -1,0 +1,176 @@
+"""What each role does. A role reads its settings, builds its services, and runs until it is told to
+end; nothing else of it lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from phoenix.base.clock import SystemClock
+from phoenix.base.errors import NotFound, Unavailable
+from phoenix.settings import LOOPBACK, Settings, load
+from phoenix.telemetry import logs
+
+log = structlog.get_logger()
+
+
+def run(role: str) -> int:
+    """Run a role in the foreground; returns its exit code.
+
+    Raises:
+        NotFound: there is no such role.
+    """
+    roles: dict[str, Callable[[], int]] = {
+        "supervisor": _supervisor,
+        "api": lambda: _until_told("api", _api),
+        "controller": lambda: _until_told("controller", _controller),
+        "meter": lambda: _until_told("meter", _meter),
+        "agent": lambda: _until_told("agent", _agent),
+    }
+    if role not in roles:
+        raise NotFound(f"There is no role '{role}'.", remedy=f"Use one of: {', '.join(roles)}.")
+    return roles[role]()
+
+
+def _supervisor() -> int:
+    from phoenix.processes.supervisor import Supervisor
+
+    settings = load(choose_ports=True)
+    logs.setup(settings.log_level, "supervisor")
+    return Supervisor(settings).run()
+
+
+def _until_told(role: str, main: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> int:
+    settings = load()
+    logs.setup(settings.log_level, role)
+    if settings.database_is_embedded:
+        raise Unavailable(
+            f"The {role} needs a database.",
+            remedy="Set DATABASE_URL, or start everything with: phoenix up",
+        )
+
+    async def live() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await main(settings, stop)
+
+    log.info("started", pid=os.getpid())
+    asyncio.run(live())
+    log.info("ended")
+    return 0
+
+
+async def _api(settings: Settings, stop: asyncio.Event) -> None:
+    import uvicorn
+
+    from phoenix.api.app import create_app
+    from phoenix.wiring import build
+
+    app = create_app(build(settings))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=LOOPBACK,
+            port=settings.ports["api"],
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=10,
+            timeout_graceful_shutdown=2,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    )
+    serving = asyncio.create_task(server._serve())
+    await _first(stop, serving)
+    server.should_exit = True
+    await serving
+
+
+async def _controller(settings: Settings, stop: asyncio.Event) -> None:
+    from prometheus_client import start_http_server
+
+    from phoenix.experiments.controller import Controller
+    from phoenix.wiring import build
+
+    start_http_server(settings.ports["controller"], addr=LOOPBACK)
+    services = build(settings)
+    async with services.opened():
+        await Controller(
+            database=services.database,
+            clock=services.clock,
+            safety=services.safety,
+            measurement=services.measurement,
+            collectors=services.collectors,
+            experiments=services.experiments,
+            data_dir=settings.data_dir,
+            meter_url=settings.meter_url,
+        ).run(stop)
+
+
+async def _meter(settings: Settings, stop: asyncio.Event) -> None:
+    from phoenix.measurement.meter import Meter
+    from phoenix.measurement.server import server
+    from phoenix.storage.database import Database
+
+    database = Database(settings.database_url, pool_max=3)
+    await database.open()
+    meter = Meter(database, SystemClock())
+    listening = server(meter, host=LOOPBACK, port=settings.ports["meter"])
+    counting = asyncio.create_task(meter.run(stop))
+    serving = asyncio.create_task(listening._serve())
+    await _first(stop, serving)
+    listening.should_exit = True
+    await serving
+    stop.set()
+    await counting
+    await database.close()
+
+
+async def _agent(settings: Settings, stop: asyncio.Event) -> None:
+    from phoenix.collectors.agent import Agent
+    from phoenix.experiments.preflight import collector
+    from phoenix.processes.loading import OwnLoad
+    from phoenix.safety.service import SafetyService
+    from phoenix.safety.watch import SafetyWatch
+    from phoenix.storage.database import Database
+
+    clock = SystemClock()
+    database = Database(settings.database_url, pool_max=4)
+    await database.open()
+    watch = SafetyWatch(SafetyService(database, clock, settings.data_dir), clock)
+    agent = Agent(
+        database=database,
+        clock=clock,
+        watch=watch,
+        binary=collector(settings.data_dir),
+        data_dir=settings.data_dir,
+        load=OwnLoad(settings.data_dir),
+        own=lambda: _own(settings.data_dir),
+    )
+    await asyncio.gather(watch.run(stop), agent.run(stop))
+    await database.close()
+
+
+def _own(data_dir: Path) -> Mapping[str, int]:
+    """The parts of Phoenix on this host, from the supervisor's file."""
+    try:
+        members: list[dict[str, Any]] = json.loads((data_dir / "state.json").read_text())["members"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {m["name"]: m["pid"] for m in members if m["pid"] and m["name"] != "agent"}
+
+
+async def _first(stop: asyncio.Event, serving: asyncio.Task[None]) -> None:
+    """Wait until we are told to end, or the server ended by itself (a port in use)."""
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({told, serving}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
