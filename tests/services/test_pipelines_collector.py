@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -30,7 +31,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from phoenix.pipelines import catalog, render
-from phoenix.pipelines.critical import DEFAULT_CRITICAL, parse
+from phoenix.pipelines.critical import DEFAULT_CRITICAL, matches, parse
 from phoenix.pipelines.model import CriticalRule
 
 COLLECTOR = Path(
@@ -54,6 +55,8 @@ FED = {
     "priority": "process-priority-filter-v1",
     "broken": "process-broken-demo-v1",
 }
+# Arms whose critical rules are of the other kinds, over a pipeline that keeps nothing else.
+KINDS = ("paths", "owners")
 SELF = {"slim": "process-slim-v1", "minimal": "process-minimal-v1"}
 SCRAPES = 9
 
@@ -94,6 +97,7 @@ class Arrived:
     """The requests of each arm, in order of arrival."""
 
     raw: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    rules: dict[str, tuple[CriticalRule, ...]] = field(default_factory=dict)
 
     def requests(self, arm: str) -> list[Request]:
         return [Request.FromString(body) for body in self.raw[arm]]
@@ -229,15 +233,20 @@ def arrived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
         run(_named(folder, "phx-critical"), "600")
         run(_named(folder, "phx-door-1"), "600")
         run(sys.executable, "-c", "import time; time.sleep(600)", f"--password={SECRET}")
-        ports = dict(
-            zip([*FED, *SELF, "scraper"], _free_ports(len(FED) + len(SELF) + 1), strict=True)
-        )
-        listen = dict(zip(FED, _free_ports(len(FED)), strict=True))
-        for name, pipeline in {**FED, **SELF}.items():
-            given = {"minimum_age": "0s"} if name in SELF else None
+        everyone = [*FED, *KINDS, *SELF, "scraper"]
+        ports = dict(zip(everyone, _free_ports(len(everyone)), strict=True))
+        listen = dict(zip([*FED, *KINDS], _free_ports(len(FED) + len(KINDS)), strict=True))
+        arrived.rules = _rules_of_other_kinds(folder)
+        arms = {**FED, **dict.fromkeys(KINDS, "process-priority-filter-v1"), **SELF}
+        given: dict[str, dict[str, object]] = {
+            **{name: {"minimum_age": "0s"} for name in SELF},
+            **{name: {"system": (), "runtimes": ()} for name in KINDS},
+        }
+        for name, pipeline in arms.items():
+            rules = arrived.rules.get(name, CRITICAL)
             start(
                 name,
-                render.arm(catalog.load(pipeline), given, CRITICAL, 1, own_paths=own).config,
+                render.arm(catalog.load(pipeline), given.get(name), rules, 1, own_paths=own).config,
                 PHOENIX_OTLP_LISTEN=f"127.0.0.1:{listen.get(name, 1)}",
                 PHOENIX_METER_ENDPOINT=f"{meter}/{name}",
                 PHOENIX_TELEMETRY_PORT=str(ports[name]),
@@ -248,7 +257,7 @@ def arrived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
         baseline = catalog.load("process-baseline-v1")
         start(
             "scraper",
-            render.scraper(baseline, None, 1, list(FED), own, True).config,
+            render.scraper(baseline, None, 1, list(listen), own, True).config,
             PHOENIX_TELEMETRY_PORT=str(ports["scraper"]),
             **endpoints,
         )
@@ -260,7 +269,7 @@ def arrived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
                 seen = len(arrived.raw["baseline"])
                 run(sys.executable, "-c", BURN.format(s=1.3))
             time.sleep(0.05)
-        for name in (*FED, *SELF):
+        for name in arms:
             _wait_for(lambda name=name: len(arrived.raw[name]) >= 3)
         time.sleep(1.5)
         yield arrived
@@ -275,6 +284,18 @@ def arrived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
                 process.wait()
         server.shutdown()
         server.server_close()
+
+
+def _rules_of_other_kinds(folder: Path) -> dict[str, tuple[CriticalRule, ...]]:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    return {
+        "paths": (
+            parse(f"path:{folder.resolve()}/phx-critical"),
+            parse(f"path:{Path(sys.executable).resolve().parent}/"),
+            parse("regex:^(k|s)[a-z]+d$"),
+        ),
+        "owners": (parse(f"owner:{me}"), parse("owner:nobody-by-this-name")),
+    }
 
 
 def _open(port: int) -> bool:
@@ -327,6 +348,37 @@ def test_no_arm_is_sent_a_secret_of_a_command_line(arrived: Arrived) -> None:
     assert not [1 for body in bodies if SECRET.encode() in body or b"--password" in body]
     lines = {str(p.of("process.command_line")) for p in arrived.points("baseline")}
     assert any(line.startswith("phx-critical ") and len(line.split()[-1]) == 16 for line in lines)
+
+
+@pytest.mark.parametrize("arm", KINDS)
+def test_a_rule_means_the_same_in_the_collector_and_here(arrived: Arrived, arm: str) -> None:
+    meant = {
+        (p.of("process.pid"), p.at)
+        for p in arrived.points("baseline")
+        if any(
+            matches(
+                rule,
+                name=str(p.of("process.executable.name")),
+                path=str(p.of("process.executable.path") or "") or None,
+                owner=str(p.of("process.owner") or "") or None,
+            )
+            for rule in arrived.rules[arm]
+        )
+    }
+    shown = {(p.of("process.pid"), p.at) for p in arrived.points(arm)}
+    until = min(max(int(at) for _, at in meant), max(int(at) for _, at in shown))
+    assert {x for x in shown if x[1] <= until} == {x for x in meant if x[1] <= until}
+
+
+def test_every_folded_point_has_a_category(arrived: Arrived) -> None:
+    folded = [p for p in arrived.points("aggregated") if p.of("process.pid") is None]
+    assert folded
+    assert all(dict(p.attributes).get("process.category") for p in folded)
+    categories = {dict(p.attributes)["process.category"] for p in folded}
+    assert "runtime" in categories
+    for category in categories:
+        counted = {p.metric for p in folded if dict(p.attributes)["process.category"] == category}
+        assert {"process.memory.usage", "process.count", "process.cpu.time"} <= counted
 
 
 def test_the_aggregated_totals_are_the_sums_of_their_members(arrived: Arrived) -> None:

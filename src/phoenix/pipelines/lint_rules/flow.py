@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from phoenix.pipelines import ottl_parse, re2
+from phoenix.pipelines import ottl_parse
 from phoenix.pipelines.components import type_of
 from phoenix.pipelines.critical import DEFAULT_CRITICAL
-from phoenix.pipelines.lint_rules.statements import NAME, PID, Written, every
+from phoenix.pipelines.lint_rules.statements import NAME, PID, Written, every, removes
 from phoenix.pipelines.lint_rules.view import Finding, Flow, Path, View, items
 from phoenix.pipelines.ottl_parse import Node
 
@@ -116,25 +116,13 @@ def _of_keys(one: Written, call: Node) -> list[Event]:
     names = {p.value for part in call.parts[1:] for p in part.walk() if p.kind == "text"}
     events: list[Event] = []
     for attribute, what in (("process.pid", "strip"), ("process.executable.name", "identity")):
-        if _removes(call.value, names, attribute):
+        if removes(call, attribute):
             events.append(Event(what=what, path=one.path))  # type: ignore[arg-type]
     if call.value in {"delete_key", "delete_keys"}:
         events += [Event(what="unmark", path=one.path, detail=name) for name in sorted(names)]
     if call.value in {"keep_keys", "keep_matching_keys"}:
         events.append(Event(what="unmark", path=one.path, detail="*"))
     return events
-
-
-def _removes(function: str, names: set[str], attribute: str) -> bool:
-    if function in {"delete_key", "delete_keys"}:
-        return attribute in names
-    if function == "keep_keys":
-        return attribute not in names
-    if function in {"delete_matching_keys", "keep_matching_keys"}:
-        usable = [n for n in names if re2.why_not_both(n) is None]
-        matched = any(re2.compiled(n).search(attribute) for n in usable)
-        return matched == (function == "delete_matching_keys")
-    return False
 
 
 def _depends_on_value(node: Node) -> bool:

@@ -93,7 +93,8 @@ def check(view: View) -> Iterator[Finding]:
 def _entry(identifier: str, path: Path, entry: Any, inner: str) -> list[Written]:
     condition = inner == "conditions"
     if isinstance(entry, str):
-        return [_written(identifier, path, path, entry, None, condition=condition)]
+        # Statements written as a flat list are one group of one context, inferred from them all.
+        return [_written(identifier, path, path[:-1], entry, None, condition=condition)]
     if not isinstance(entry, Mapping):
         return []
     context = entry.get("context")
@@ -360,9 +361,8 @@ def _groups(view: View, written: list[Written]) -> Iterator[Finding]:
             groups.setdefault(one.group, []).append(one)
     for members in groups.values():
         nodes = [n for one in members if one.node is not None for n in one.node.walk()]
-        whole = [
-            n.value for n in nodes if n.kind == "call" and n.value in ottl_parse.EDITORS_OF_METRICS
-        ]
+        calls = [n.value for n in nodes if n.kind == "call"]
+        whole = [name for name in calls if name in ottl_parse.EDITORS_OF_METRICS]
         points = any(n.kind == "path" and n.value.startswith("datapoint.") for n in nodes)
         if whole and points:
             yield view.finding(
@@ -370,6 +370,42 @@ def _groups(view: View, written: list[Written]) -> Iterator[Finding]:
                 f"{whole[0]} works on a metric, and the same group names a data point.",
                 "Split them: - statements: [..] for each.",
             )  # fmt: skip
+        elif points:
+            yield from _removed_under_points(view, members)
+
+
+def _removed_under_points(view: View, members: list[Written]) -> Iterator[Finding]:
+    """A group of data points runs whole for each point: what it removes is gone for the next."""
+    read: set[str] = set()
+    for one in members:
+        if one.node is None or one.node.kind != "statement":
+            continue
+        call, *where = one.node.parts
+        if call.parts and call.parts[0].key() == "resource.attributes":
+            lost = sorted(key for key in read if removes(call, key))
+            if lost:
+                yield view.finding(
+                    "removed-under-points", "error", one.path,
+                    f"It runs for each data point, so {', '.join(lost)} is gone after the first "
+                    "point of a process, and the statements before find nothing for the others.",
+                    "Put it into a group of its own: - statements: [..].",
+                )  # fmt: skip
+        uses = [p for part in (*call.parts[1:], *where) for p in part.walk()]
+        read |= {p.parts[0].value for p in uses if p.value == "resource.attributes" and p.parts}
+
+
+def removes(call: Node, attribute: str) -> bool:
+    """Does this editor, applied to the resource's attributes, take `attribute` away?"""
+    names = {p.value for part in call.parts[1:] for p in part.walk() if p.kind == "text"}
+    if call.value in {"delete_key", "delete_keys"}:
+        return attribute in names
+    if call.value == "keep_keys":
+        return attribute not in names
+    if call.value in {"delete_matching_keys", "keep_matching_keys"}:
+        usable = [n for n in names if re2.why_not_both(n) is None]
+        matched = any(re2.compiled(n).search(attribute) for n in usable)
+        return matched == (call.value == "delete_matching_keys")
+    return False
 
 
 def _styles(view: View, identifier: str, settings: Mapping[str, Any]) -> Iterator[Finding]:
