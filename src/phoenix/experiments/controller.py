@@ -26,6 +26,7 @@ from phoenix.experiments.lifecycle import Checked, Conclude, Deploy, Fail, Move,
 from phoenix.experiments.model import Experiment, Phase, State, Verdict
 from phoenix.experiments.service import CONTROLLER, ExperimentsService
 from phoenix.experiments.timeline import intervals
+from phoenix.measurement.model import Tick
 from phoenix.measurement.service import MeasurementService
 from phoenix.safety.service import SafetyService
 from phoenix.storage.database import Database
@@ -52,6 +53,7 @@ class _Watched:
     samples: list[Any] = field(default_factory=list)
     check: asyncio.Task[preflight.Report] | None = None
     looked_after: int = -1
+    last: Tick | None = None
 
 
 class Controller:
@@ -180,6 +182,7 @@ class Controller:
             if not self._is_told(tick.at, watched, experiment.spec.interval_s):
                 break
             watched.evidence = watched.evidence.updated(tick, experiment.spec, told)
+            watched.last = tick
 
     def _is_told(self, at: datetime, watched: _Watched, interval_s: float) -> bool:
         """Whether the runtime has said how its members were at that moment, or will not any more.
@@ -264,6 +267,7 @@ class Controller:
         return {
             "sentence": sentence,
             **rules.progress(experiment.spec, watched.evidence),
+            "last": watched.last.to_dict() if watched.last else None,
             "use": {
                 member: {"cores": use.cores, "rss_max_bytes": use.rss_max_bytes}
                 for member, use in watched.evidence.use.items()
