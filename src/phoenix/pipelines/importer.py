@@ -63,7 +63,7 @@ def import_config(text: str, file: str) -> Imported:
     names = list(dict.fromkeys(step for branch in branches for step in branch))
     recipe = {
         "receiver": {k: settings[k] for k in _KEPT_OF_RECEIVER if k in settings},
-        "scraper": settings["scrapers"]["process"] or {},
+        "scraper": _scrape(view, receiver),
         "processors": {name: _processor(view, name) for name in names},
         "pipelines": _named(branches),
     }
@@ -103,6 +103,23 @@ def _scraping_receiver(view: View) -> str:
         remedy="Give a configuration with receivers.host_metrics.scrapers.process in a metrics "
         "pipeline, or use process-baseline-v1.",
     )
+
+
+def _scrape(view: View, receiver: str) -> dict[str, Any]:
+    """The process scraper's settings; what decides about command lines must be unmistakable."""
+    scrape: dict[str, Any] = view.at("receivers", receiver, "scrapers", "process") or {}
+    attributes = scrape.get("resource_attributes") or {}
+    usable = isinstance(attributes, Mapping) and all(
+        setting is None
+        or (isinstance(setting, Mapping) and setting.get("enabled", True) in (True, False))
+        for setting in attributes.values()
+    )
+    if not usable:
+        raise BadConfiguration(
+            f"{view.file}: resource_attributes of the process scraper cannot be read.",
+            remedy="Write each as NAME: {enabled: true} or {enabled: false}.",
+        )
+    return {**scrape, "resource_attributes": dict(attributes)} if attributes else dict(scrape)
 
 
 def _branches(view: View, flows: Sequence[Flow]) -> tuple[list[tuple[str, ...]], list[str]]:

@@ -142,6 +142,7 @@ def scraper(
     values = parameters.resolve(baseline_pipeline, params)
     made = build(baseline_pipeline, values, critical, _checked(interval_s))
     scrape, added = _with_helpers(made.scraper)
+    assert all(name.isidentifier() for name in arms), "an arm's name is part of a variable's"
     feed = Recipe(receiver={}, scraper={}, processors={}, branches={"scrape": []})
     exporters = {
         f"otlp_grpc/{name}": {
@@ -265,7 +266,7 @@ def _with_helpers(scrape: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]
     if not added:
         return dict(scrape), []
     for name in added:
-        attributes[name] = {**attributes[name], "enabled": True}
+        attributes[name] = {**(attributes[name] or {}), "enabled": True}
     return {**scrape, "resource_attributes": attributes}, added
 
 

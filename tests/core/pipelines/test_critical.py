@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from phoenix.pipelines import ottl, ottl_parse
 from phoenix.pipelines.critical import DEFAULT_CRITICAL, matches, parse
 from phoenix.pipelines.errors import BadCriticalRule
 from phoenix.pipelines.model import CriticalRule
@@ -49,6 +52,21 @@ def test_a_rule_that_cannot_be_understood_is_refused_with_the_forms(text: str) -
 
 
 def test_the_default_list_is_made_of_names_and_patterns_that_parse() -> None:
-    for given in DEFAULT_CRITICAL:
-        assert given.kind in {"name", "regex"}
-        assert parse(str(given)).value == given.value
+    for known in DEFAULT_CRITICAL:
+        assert known.kind in {"name", "regex"}
+        assert parse(str(known)).value == known.value
+
+
+NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5), NAMES)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_any_printable_name_survives_the_quoting_of_the_collector(
+    named: list[str], other: str
+) -> None:
+    rules = [CriticalRule(kind="name", value=name, source="test") for name in named]
+    condition = ottl_parse.condition(ottl.critical(rules).replace("$$", "$"))
+    for name in (*named, other, other + named[0]):
+        meant = any(matches(rule, name=name, path=None, owner=None) for rule in rules)
+        assert ottl_parse.decide(condition, {ottl.NAME: name}) is meant

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from phoenix.pipelines import documents, render
 from phoenix.pipelines.critical import DEFAULT_CRITICAL
@@ -182,3 +184,26 @@ def test_braces_of_a_template_mean_nothing_in_an_imported_configuration() -> Non
 def test_a_difference_reads_as_a_unified_diff() -> None:
     assert diff("a: 1\n", "a: 1\n", "x", "y") == ""
     assert diff("a: 1\n", "a: 2\n", "x", "y") == "--- x\n+++ y\n@@ -1 +1 @@\n-a: 1\n+a: 2\n"
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_mangled_configuration_is_imported_or_refused_and_never_breaks(
+    data: st.DataObject,
+) -> None:
+    lines = OF_SOMEBODY.splitlines()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        key = lines[at].split(":")[0]
+        values = ["", "null", "[3, {}]", "{a: 1}", "7", "text", "{enabled: 0}", "[[]]", "'${env:'"]
+        lines[at] = f"{key}: {data.draw(st.sampled_from(values))}"
+    try:
+        pipeline = import_config("\n".join(lines), "mangled.yaml").pipeline
+        for revision in (
+            render.arm(pipeline, {}, DEFAULT_CRITICAL, 1),
+            render.scraper(pipeline, {}, 1, ["baseline"], [], True),
+            render.production(pipeline, {}, DEFAULT_CRITICAL, 30),
+        ):
+            assert documents.load(revision.config, "rendered")
+    except BadConfiguration as refusal:
+        assert refusal.remedy
