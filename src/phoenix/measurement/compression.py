@@ -16,7 +16,7 @@ from phoenix.measurement.errors import MalformedBody, TooLarge, UnsupportedMedia
 
 BODY_BYTES_MAX: Final = 16 << 20
 """The largest body, as sent."""
-UNPACKED_BYTES_MAX: Final = 64 << 20
+UNPACKED_BYTES_MAX: Final = 32 << 20
 """The largest body once unpacked."""
 _IsalError = cast("type[Exception]", isal_zlib.error)
 _RATIO_MAX = 250

@@ -25,7 +25,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics
 
-from phoenix.measurement import wire
+from phoenix.measurement import registers, wire
 from phoenix.measurement.errors import MalformedBody
 
 LEVEL: Final = 0
@@ -156,10 +156,14 @@ def _stride(windows: list[wire.Window]) -> int:
 class Decoder:
     """Reads the requests of one arm, and remembers the shapes it has seen.
 
-    `known_bytes_max` bounds each of the two generations of remembered messages.
+    `known_bytes_max` bounds each of the two generations of remembered messages; `settle` runs
+    before each request (see `registers`).
     """
 
-    def __init__(self, *, known_bytes_max: int = 32 << 20) -> None:
+    def __init__(
+        self, *, known_bytes_max: int = 32 << 20, settle: Callable[[], None] = registers.settle
+    ) -> None:
+        self._settle = settle
         self._shapes: dict[int, list[_Shape]] = {}
         self._known_bytes = 0
         self._known_bytes_max = known_bytes_max
@@ -172,6 +176,7 @@ class Decoder:
         Raises:
             MalformedBody: it is not one.
         """
+        self._settle()
         try:
             messages = _Split.FromString(body).resource_metrics
         except DecodeError as reason:
@@ -252,10 +257,10 @@ class Decoder:
     def _remember(
         self, shape: _Shape, statics: tuple[Any, ...], layout: Layout, size_bytes: int
     ) -> None:
-        self._known_bytes += size_bytes + 400  # the objects around the bytes
+        self._known_bytes += size_bytes + _AROUND_BYTES
         if self._known_bytes > self._known_bytes_max:
             self._grow_old()
-            self._known_bytes = size_bytes
+            self._known_bytes = size_bytes + _AROUND_BYTES
         shape.known[statics] = layout
 
     def _grow_old(self) -> None:
@@ -270,6 +275,7 @@ class Decoder:
 
 
 _MOST_SHAPES_OF_A_LENGTH = 8
+_AROUND_BYTES = 3_000  # the Python objects around the bytes of one message of seven points
 
 
 def read(resource_metrics: ResourceMetrics) -> Block:

@@ -67,7 +67,7 @@ def test_the_field_order_of_the_official_runtime_is_learned_too() -> None:
 
 def test_a_small_cache_forgets_and_still_reads_the_same() -> None:
     host = processes(60, seed=3, started_ns=NOW_NS)
-    decoder = Decoder(known_bytes_max=20_000)
+    decoder = Decoder(known_bytes_max=100_000)
     for second in range(4):
         body = collector_bytes(aged(host, second), NOW_NS + second)
         assert as_plain(decoder.protobuf(body)) == officially(body)
