@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -20,13 +22,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from phoenix.base.clock import SystemClock
 from phoenix.measurement.compression import BODY_BYTES_MAX
-from phoenix.measurement.errors import AlreadySubscribed
+from phoenix.measurement.errors import AlreadySubscribed, PortTaken
 from phoenix.measurement.meter import Meter
 from phoenix.measurement.model import METER_RESTARTED, Subscription
-from phoenix.measurement.server import server
+from phoenix.measurement.server import MeterApp, serve, server
 from phoenix.measurement.service import MeasurementService, token_sha256
 from phoenix.pipelines.critical import parse
-from phoenix.storage.database import Database
+from phoenix.storage.database import Database, Transaction
+from phoenix.storage.errors import DatabaseUnavailable
 from phoenix.testing.otlp import aged, collector_bytes, processes
 
 pytestmark = pytest.mark.database
@@ -312,5 +315,108 @@ def test_subscribing_again_is_harmless_and_with_other_terms_is_refused(
         with pytest.raises(AlreadySubscribed):
             async with database.transaction() as tx:
                 await service.subscribe(tx, subscription(2.0))
+
+    run.run(story())
+
+
+def test_a_database_that_goes_away_costs_no_tick(
+    run: asyncio.Runner, database: Database, fresh_database_url: str
+) -> None:
+    class Flaky(Database):
+        """The real database behind a switch."""
+
+        away = False
+
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[Transaction]:
+            if self.away:
+                raise DatabaseUnavailable
+            async with super().transaction() as tx:
+                yield tx
+
+    async def story() -> None:
+        service = await subscribe(database, 0.3)
+        flaky = Flaky(fresh_database_url)
+        await flaky.open()
+        try:
+            async with meter_running(flaky) as (_, client):
+                await scrapes(client, 2, interval_s=0.3)
+                flaky.away = True
+                await scrapes(client, 5, begin=2, interval_s=0.3)
+                other = "/exp-zzzzzzzz/baseline/v1/metrics"
+                await asyncio.sleep(1.1)
+                answer = await client.post(other, headers=headers("baseline"))
+                assert answer.status_code == 503
+                written = len(await service.ticks(ID))
+                flaky.away = False
+                await asyncio.sleep(2.0)
+            ticks = await service.ticks(ID)
+        finally:
+            await flaky.close()
+        assert written < 5
+        sent = [tick for tick in ticks if tick.excluded is None]
+        assert len(sent) == 7
+        assert all(tick.baseline and tick.baseline.points == 140 for tick in sent)
+
+    run.run(story())
+
+
+def test_a_full_buffer_asks_the_sender_to_wait(
+    run: asyncio.Runner, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        await subscribe(database)
+        async with meter_running(database) as (_, client):
+            assert (await client.post(url("baseline"), headers=headers("baseline"))).is_success
+            monkeypatch.setattr("phoenix.measurement.meter.UNWRITTEN_TICKS_MAX", 0)
+            answer = await client.post(url("baseline"), headers=headers("baseline"))
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+            assert (await client.get("/ready")).status_code == 503
+
+    run.run(story())
+
+
+def test_a_body_that_dribbles_is_cut_off(run: asyncio.Runner, database: Database) -> None:
+    async def story() -> None:
+        await subscribe(database)
+        meter = Meter(database, CLOCK)
+        await meter.refresh()
+        app = MeterApp(meter, body_timeout_s=0.2)
+        answers: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(0.05)
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        async def send(message: dict[str, Any]) -> None:
+            answers.append(message)
+
+        sent = [(k.lower().encode(), v.encode()) for k, v in headers("baseline").items()]
+        scope = {"type": "http", "method": "POST", "path": url("baseline"), "headers": sent}
+        await app(scope, receive, send)
+        assert answers[0]["status"] == 408
+
+    run.run(story())
+
+
+def test_a_taken_port_is_told_with_its_remedy(run: asyncio.Runner, database: Database) -> None:
+    async def story() -> None:
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            held.listen()
+            port = held.getsockname()[1]
+            with pytest.raises(PortTaken, match=f"127.0.0.1:{port}"):
+                await serve(database, CLOCK, host="127.0.0.1", port=port)
+
+    run.run(story())
+
+
+def test_tokens_are_stored_as_hashes_only(run: asyncio.Runner, database: Database) -> None:
+    async def story() -> None:
+        await subscribe(database)
+        async with database.transaction() as tx:
+            rows = await tx.fetch_all("SELECT * FROM meter_subscriptions")
+        assert len(rows) == 1
+        assert "secret-of" not in repr(rows)
 
     run.run(story())

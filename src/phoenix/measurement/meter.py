@@ -38,7 +38,7 @@ from phoenix.storage.database import Database
 EXPERIMENTS_MAX: Final = 50
 """Experiments counted at once; the oldest subscriptions win."""
 UNWRITTEN_TICKS_MAX: Final = 2_000
-"""Closed ticks held while the database is away: about 40 MB, or 33 minutes at one a second."""
+"""Closed ticks held while the database is away: 33 minutes of one experiment at one a second."""
 _REFRESH_S = 1.0
 _NAMES_EVERY_S = 5.0
 _LONGEST_PAUSE_S = 1.0
