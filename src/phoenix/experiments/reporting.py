@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from phoenix import __version__
 from phoenix.base.clock import rfc3339
+from phoenix.collectors import distribution
+from phoenix.collectors.model import Sample
 from phoenix.collectors.service import CollectorsService
-from phoenix.experiments.model import Experiment
+from phoenix.experiments import deployment, rules
+from phoenix.experiments.evidence import Evidence
+from phoenix.experiments.model import Experiment, Spec
+from phoenix.experiments.report.document import Facts, Material, TrajectoryPoint, build
 from phoenix.experiments.store import StoredRevision
+from phoenix.experiments.timeline import intervals
+from phoenix.measurement.cost import RateCard, rate_card
+from phoenix.measurement.model import Tick
 from phoenix.measurement.service import MeasurementService
+
+RATE_CARDS = Path(__file__).parents[3] / "config" / "rate_cards"
+# The band of the long run is drawn at about this many moments.
+TRAJECTORY_POINTS = 60
+_PAGE = 1000
 
 
 def summary(experiment: Experiment) -> dict[str, Any]:
@@ -48,13 +67,86 @@ def summary(experiment: Experiment) -> dict[str, Any]:
 
 async def document(
     experiment: Experiment,
-    revisions: dict[str, StoredRevision],
+    revisions: Mapping[str, StoredRevision],
     measurement: MeasurementService,
     collectors: CollectorsService,
     data_dir: Path,
 ) -> dict[str, Any]:
-    """The report of a completed experiment."""
-    raise AssertionError("wired next")
+    """The report of a completed experiment, computed again from the stored ticks and samples."""
+    ticks = await _ticks(measurement, experiment.id)
+    samples = await _samples(collectors, experiment.id)
+    evidence, trajectory = _folded(experiment.spec, ticks, samples)
+    return build(
+        Material(
+            experiment=experiment,
+            ticks=ticks,
+            names=await measurement.names(experiment.id),
+            samples=samples,
+            revisions=revisions,
+            evidence=evidence,
+            trajectory=trajectory,
+            cards=rate_cards(),
+            facts=_facts(data_dir),
+            shares_scrape=deployment.shares_scrape(experiment.spec),
+        )
+    )
+
+
+@cache
+def rate_cards() -> tuple[RateCard, ...]:
+    """The shipped rate cards, in order of their file names."""
+    return tuple(
+        rate_card(json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(RATE_CARDS.glob("*.json"))
+    )
+
+
+async def _ticks(measurement: MeasurementService, experiment_id: str) -> list[Tick]:
+    found: list[Tick] = []
+    while page := await measurement.ticks(
+        experiment_id, after=found[-1].tick if found else -1, limit=_PAGE
+    ):
+        found += page
+    return found
+
+
+async def _samples(collectors: CollectorsService, experiment_id: str) -> list[Sample]:
+    found: list[Sample] = []
+    while page := await collectors.samples(experiment_id, found[-1].id if found else 0):
+        found += page
+    return sorted(found, key=lambda s: s.at)
+
+
+def _folded(
+    spec: Spec, ticks: Sequence[Tick], samples: Sequence[Sample]
+) -> tuple[Evidence, list[TrajectoryPoint]]:
+    told = intervals(samples)
+    every = max(1, len(ticks) // TRAJECTORY_POINTS)
+    evidence = Evidence().with_samples(samples)
+    trajectory: list[TrajectoryPoint] = []
+    for number, tick in enumerate(ticks):
+        evidence = evidence.updated(tick, spec, told)
+        if evidence.ticks and (number % every == 0 or number == len(ticks) - 1):
+            trajectory.append(_point(spec, evidence))
+    return evidence, trajectory
+
+
+def _point(spec: Spec, evidence: Evidence) -> TrajectoryPoint:
+    known = rules.progress(spec, evidence)
+    low, high = known["band"] or (None, None)
+    return TrajectoryPoint(ticks=evidence.ticks, reduction=known["reduction"], low=low, high=high)
+
+
+def _facts(data_dir: Path) -> Facts:
+    binary = distribution.find(data_dir)
+    return Facts(
+        phoenix=__version__,
+        collector=f"otelcol-phoenix {binary.parent.name}" if binary else "not built here",
+        host=platform.node(),
+        kernel=f"{platform.system()} {platform.release()}",
+        cores=os.cpu_count() or 0,
+        root=os.geteuid() == 0,
+    )
 
 
 def _text(at: datetime | None) -> str | None:

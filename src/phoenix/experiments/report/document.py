@@ -1,0 +1,330 @@
+"""The report as plain values: everything a reader may ask of a finished experiment, measured.
+
+A number that was not measured is None and is shown as "insufficient data". The document is what the
+API answers, what `-o json` prints, and what the HTML page is drawn from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from phoenix.base.clock import rfc3339
+from phoenix.collectors.model import ARMS, Sample
+from phoenix.experiments.evidence import CONSERVED_LEVELS, Evidence
+from phoenix.experiments.model import Experiment
+from phoenix.experiments.store import StoredRevision
+from phoenix.measurement.cost import Cost, RateCard, cost, savings, usage_of
+from phoenix.measurement.model import ArmTick, NameSeen, Tick
+from phoenix.measurement.unobserved import unobserved
+from phoenix.pipelines.diff import diff
+
+SCHEMA = "phoenix.report/1"
+NAMES_MAX = 500
+# Demonstrations scrape every second; nobody pays for that. Bills are for one scrape a minute.
+PRICED_INTERVAL_S = 60.0
+PARTS = ("scraper", "baseline", "candidate", "meter", "agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """About the host and the programs, for provenance."""
+
+    phoenix: str
+    collector: str
+    host: str
+    kernel: str
+    cores: int
+    root: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectoryPoint:
+    """What was known of the reduction after so many ticks; the band is of the long run."""
+
+    ticks: int
+    reduction: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """Everything that was kept of one experiment."""
+
+    experiment: Experiment
+    ticks: Sequence[Tick]
+    names: Sequence[NameSeen]
+    samples: Sequence[Sample]
+    revisions: Mapping[str, StoredRevision]
+    evidence: Evidence
+    trajectory: Sequence[TrajectoryPoint]
+    cards: Sequence[RateCard]
+    facts: Facts
+    shares_scrape: bool
+
+
+def build(material: Material) -> dict[str, Any]:
+    """Return the report document of a completed experiment."""
+    experiment = material.experiment
+    assert experiment.verdict is not None, "only a completed experiment is reported"
+    counted = evidence_ticks(material)
+    return {
+        "schema": SCHEMA,
+        "experiment": _experiment(material),
+        "verdict": experiment.verdict.to_dict(),
+        "reduction": _reduction(counted),
+        "ticks": {
+            "warmup": material.evidence.warmup_ticks,
+            "evidence": material.evidence.ticks,
+            "silent": material.evidence.silent_ticks,
+            "excluded": dict(sorted(material.evidence.excluded.items())),
+        },
+        "processes": _processes(material.names),
+        "costs": _costs(material, counted),
+        "overhead": _overhead(material.samples),
+        "unobserved": _unobserved(counted, material.samples),
+        "series": _series(material, counted),
+        "configurations": _configurations(material.revisions),
+        "provenance": _provenance(material),
+    }
+
+
+def evidence_ticks(material: Material) -> list[Tick]:
+    """The ticks that count: both arms there, after the warm-up, not excluded."""
+    both = [t for t in material.ticks if t.baseline is not None and t.excluded is None]
+    return both[material.evidence.warmup_ticks :][: material.evidence.ticks]
+
+
+def _experiment(material: Material) -> dict[str, Any]:
+    e = material.experiment
+    return {
+        "id": e.id,
+        "name": e.spec.name,
+        "description": e.spec.description,
+        "baseline": e.spec.baseline.pipeline,
+        "candidate": e.spec.candidate.pipeline,
+        "hosts": list(e.hosts),
+        "interval_s": e.spec.interval_s,
+        "load": dict(e.spec.load) if e.spec.load else None,
+        "required_reduction": e.spec.criteria.required_reduction,
+        "critical": [str(rule) for rule in e.spec.critical],
+        "pairing": "same scrape"
+        if material.shares_scrape
+        else "by window: the candidate scrapes for itself",
+        "started_at": rfc3339(e.started_at) if e.started_at else None,
+        "finished_at": rfc3339(e.finished_at) if e.finished_at else None,
+    }
+
+
+def _reduction(ticks: Sequence[Tick]) -> dict[str, Any]:
+    """Four numbers, since a bill may be any of them; per scrape, and series over the run."""
+    found: dict[str, Any] = {}
+    for what in ("series", "points", "raw_bytes", "wire_bytes"):
+        b = sum(getattr(t.baseline, what) for t in ticks)
+        c = sum(getattr(t.candidate, what) for t in ticks if t.candidate)
+        found[what] = _change(b / len(ticks) if ticks else None, c / len(ticks) if ticks else None)
+    last = next((t for t in reversed(ticks) if t.candidate), None)
+    found["series_over_the_run"] = _change(
+        last.baseline.series_run if last and last.baseline else None,
+        last.candidate.series_run if last and last.candidate else None,
+    )
+    return found
+
+
+def _change(baseline: float | None, candidate: float | None) -> dict[str, float | None]:
+    saved = 1 - candidate / baseline if baseline and candidate is not None else None
+    return {"baseline": baseline, "candidate": candidate, "saved": saved}
+
+
+def _processes(names: Sequence[NameSeen]) -> dict[str, Any]:
+    hidden = [n for n in names if n.baseline_ticks and not n.candidate_ticks]
+    cpu_s = sum(n.cpu_s for n in names)
+    return {
+        "shown": sum(1 for n in names if n.candidate_ticks),
+        "hidden": [
+            {
+                "name": n.name,
+                "cpu_s": n.cpu_s,
+                "cpu_share": n.cpu_s / cpu_s if cpu_s else None,
+                "memory_bytes": n.memory_bytes,
+                "critical": n.critical,
+                "ticks": n.baseline_ticks,
+            }
+            for n in sorted(hidden, key=lambda n: (-n.cpu_s, n.name))[:NAMES_MAX]
+        ],
+        "hidden_count": len(hidden),
+        "critical_lost": sorted(n.name for n in hidden if n.critical),
+    }
+
+
+def _costs(material: Material, ticks: Sequence[Tick]) -> dict[str, Any]:
+    interval_s = max(material.experiment.spec.interval_s, PRICED_INTERVAL_S)
+    arms: dict[str, list[ArmTick]] = {
+        "baseline": [t.baseline for t in ticks if t.baseline],
+        "candidate": [t.candidate for t in ticks if t.candidate],
+    }
+    usage = {arm: usage_of(of, interval_s) for arm, of in arms.items()}
+    rows = []
+    for card in material.cards:
+        b, c = cost(usage["baseline"], card), cost(usage["candidate"], card)
+        saved = savings(b, c)
+        rows.append(
+            {
+                "card": card.name,
+                "title": card.title,
+                "currency": card.currency,
+                "rate": f"{card.rate} {card.currency} per {card.per:,} {card.unit}",
+                "source": card.source,
+                "date": card.on.isoformat(),
+                "baseline": _priced(b),
+                "candidate": _priced(c),
+                "saved_month": str(saved.month) if saved else None,
+                "saved_percent": str(saved.percent) if saved and saved.percent else None,
+                "extrapolated": True,
+            }
+        )
+    return {"priced_interval_s": interval_s, "month_days": 30, "hosts": 1, "cards": rows}
+
+
+def _priced(priced: Cost) -> dict[str, Any]:
+    return {
+        "month": str(priced.month) if priced.month else None,
+        "minor": priced.month.minor if priced.month else priced.at_least and priced.at_least.minor,
+        "at_least": str(priced.at_least) if priced.at_least else None,
+        "missing": priced.missing,
+        "inputs": [f"{i.name}: {i.value} {i.unit}" for i in priced.inputs],
+    }
+
+
+def _overhead(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What the measurement itself cost the host: mean CPU and highest memory of each part."""
+    found: dict[str, Any] = {}
+    for part in PARTS:
+        mine = [s for s in samples if s.member == part and s.cpu_s is not None]
+        cores = _cores(mine)
+        memory = [s.rss_bytes for s in mine if s.rss_bytes is not None]
+        found[part] = {"cores": cores, "rss_max_bytes": max(memory) if memory else None}
+    return found
+
+
+def _cores(samples: Sequence[Sample]) -> float | None:
+    used, seconds = 0.0, 0.0
+    for a, b in pairwise(samples):
+        assert a.cpu_s is not None
+        assert b.cpu_s is not None
+        if b.cpu_s >= a.cpu_s:  # a restarted collector counts from zero again
+            used += b.cpu_s - a.cpu_s
+            seconds += (b.at - a.at).total_seconds()
+    return used / seconds if seconds else None
+
+
+def _unobserved(ticks: Sequence[Tick], samples: Sequence[Sample]) -> dict[str, Any]:
+    """Host CPU that no shown process accounts for, over the window of the evidence."""
+    if not ticks:
+        return {
+            "host_cpu_s": None,
+            "shown_cpu_s": None,
+            "own_cpu_s": None,
+            "unobserved_cpu_s": None,
+        }
+    begin, end = ticks[0].at, ticks[-1].at
+    inside = [s for s in samples if begin <= s.at <= end and s.cpu_s is not None]
+    host = _risen([s for s in inside if s.member == "host"])
+    own = sum(
+        _risen([s for s in inside if s.member == m]) or 0.0
+        for m in {s.member for s in inside} - {"host"}
+    )
+    shown = [
+        t.baseline.increments.get("process.cpu.time", 0.0)
+        for t in ticks
+        if t.baseline and t.baseline.increments is not None
+    ]
+    total = sum(shown) if shown else None
+    return {
+        "host_cpu_s": host,
+        "shown_cpu_s": total,
+        "own_cpu_s": own,
+        "unobserved_cpu_s": unobserved(host, total, own),
+    }
+
+
+def _risen(samples: Sequence[Sample]) -> float | None:
+    if len(samples) < 2:
+        return None
+    return sum(max(0.0, (b.cpu_s or 0.0) - (a.cpu_s or 0.0)) for a, b in pairwise(samples))
+
+
+def _series(material: Material, counted: Sequence[Tick]) -> dict[str, Any]:
+    """What the plots show, tick by tick."""
+    cores = {arm: _cores_by_second(material.samples, arm) for arm in ARMS}
+    memory = {
+        arm: {int(s.at.timestamp()): s.rss_bytes for s in material.samples if s.member == arm}
+        for arm in ARMS
+    }
+    rows = []
+    for t in counted:
+        b, c = t.baseline, t.candidate
+        assert b is not None
+        rows.append(
+            {
+                "tick": t.tick,
+                "at": rfc3339(t.at),
+                "series": [b.series, c.series if c else 0],
+                "saved": 1 - (c.series if c else 0) / b.series if b.series else None,
+                "coverage": t.critical_candidate / t.critical_baseline
+                if t.critical_baseline
+                else None,
+                "conservation_error": _conservation_error(b, c),
+                "cores": [cores[a].get(int(t.at.timestamp())) for a in ARMS],
+                "rss": [memory[a].get(int(t.at.timestamp())) for a in ARMS],
+            }
+        )
+    return {"ticks": rows, "trajectory": [asdict(point) for point in material.trajectory]}
+
+
+def _conservation_error(baseline: ArmTick, candidate: ArmTick | None) -> float | None:
+    worst = None
+    for metric in CONSERVED_LEVELS:
+        arrived = baseline.levels.get(metric)
+        if arrived and candidate is not None:
+            error = abs(candidate.levels.get(metric, 0.0) - arrived) / arrived
+            worst = error if worst is None else max(worst, error)
+    return worst
+
+
+def _cores_by_second(samples: Sequence[Sample], member: str) -> dict[int, float]:
+    mine = [s for s in samples if s.member == member and s.cpu_s is not None]
+    found = {}
+    for a, b in pairwise(mine):
+        seconds = (b.at - a.at).total_seconds()
+        if seconds > 0 and (b.cpu_s or 0.0) >= (a.cpu_s or 0.0):
+            found[int(b.at.timestamp())] = ((b.cpu_s or 0.0) - (a.cpu_s or 0.0)) / seconds
+    return found
+
+
+def _configurations(revisions: Mapping[str, StoredRevision]) -> dict[str, Any]:
+    before, after = revisions.get("production_baseline"), revisions.get("production_candidate")
+    if before is None or after is None:
+        return {"diff": None, "deploy": None}
+    return {
+        "diff": diff(before.config, after.config, before.pipeline, after.pipeline),
+        "deploy": after.config,
+        "deploy_sha256": after.sha256,
+    }
+
+
+def _provenance(material: Material) -> dict[str, Any]:
+    f = material.facts
+    return {
+        "spec_sha256": material.experiment.spec.sha256,
+        "revisions": {role: r.sha256 for role, r in sorted(material.revisions.items())},
+        "phoenix": f.phoenix,
+        "collector": f.collector,
+        "host": f.host,
+        "kernel": f.kernel,
+        "cores": f.cores,
+        "root": f.root,
+    }
