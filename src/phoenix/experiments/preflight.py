@@ -120,13 +120,13 @@ async def check(
         candidate=Arm(pipeline=pipeline.name, parameters=dict(values), imported=imported),
         critical=tuple(critical),
     )
-    ticks = await _try(spec, data_dir)
+    ticks = await trial(spec, data_dir)
     return smoke.examine(pipeline.name, ticks, conserves=pipeline.conserves_totals)
 
 
 async def check_arms(spec: Spec, data_dir: Path) -> Report:
     """Validate both arms of an experiment and try them together."""
-    ticks = await _try(spec, data_dir)
+    ticks = await trial(spec, data_dir)
     candidate = pipeline_of(spec.candidate)
     reports = [
         smoke.examine(spec.baseline.pipeline, _mirrored(ticks), conserves=False),
@@ -139,8 +139,20 @@ async def check_arms(spec: Spec, data_dir: Path) -> Report:
     )
 
 
-async def _try(spec: Spec, data_dir: Path) -> list[Tick]:
-    """The closed ticks of a short run of both arms, the first ones left out."""
+async def trial(
+    spec: Spec, data_dir: Path, *, ticks: int = TICKS_WANTED, skip: int = TICKS_SKIPPED
+) -> list[Tick]:
+    """The closed ticks of a run of both arms on this host, one a second, without a server.
+
+    Call it from the main thread: the collectors end with the thread that started them.
+
+    Args:
+        ticks: how many are wanted; fewer come back when the run takes too long.
+        skip: how many to leave out at the start.
+
+    Raises:
+        CollectorMissing, ConfigurationRefused, CollectorNotStarted: it came to no comparison.
+    """
     spec = replace(spec, interval_s=INTERVAL_S)
     rendered = deployment.arms(spec, data_dir)
     for role, revision in rendered.items():
@@ -178,25 +190,24 @@ async def _try(spec: Spec, data_dir: Path) -> list[Tick]:
         salt=salt(data_dir),
     )
     try:
-        return await _collected(shadow, meter, clock)
+        return await _collected(shadow, meter, clock, ticks, skip)
     finally:
         await asyncio.to_thread(shadow.end)
         listening.should_exit = True
         await serving
 
 
-async def _collected(shadow: Shadow, meter: LocalMeter, clock: SystemClock) -> list[Tick]:
+async def _collected(
+    shadow: Shadow, meter: LocalMeter, clock: SystemClock, wanted: int, skip: int
+) -> list[Tick]:
     ticks: list[Tick] = []
-    deadline = clock.monotonic() + WITHIN_S
-    while clock.monotonic() < deadline:
-        # From the main thread: a collector ends with the thread that started it.
+    deadline = clock.monotonic() + WITHIN_S + (wanted + skip) * INTERVAL_S
+    while clock.monotonic() < deadline and len(ticks) < wanted + skip:
         shadow.tend(clock.now(), _ALLOWED)
         ticks += [t for t in meter.closed() if t.baseline is not None or t.candidate is not None]
-        if len(ticks) >= TICKS_SKIPPED + TICKS_WANTED:
-            return ticks[TICKS_SKIPPED:]
         _refuse_when_broken(shadow)
         await asyncio.sleep(0.1)
-    return ticks[TICKS_SKIPPED:]
+    return ticks[skip : skip + wanted]
 
 
 def _refuse_when_broken(shadow: Shadow) -> None:

@@ -1,4 +1,4 @@
-"""The error rates of the verdict, by a seeded part of the simulation in `bench/statistics.py`."""
+"""The error rates of the verdict, by a seeded part of the simulation in `bench/long_run.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from phoenix.experiments.model import RATIO_CAP
 from phoenix.experiments.statistics import longrun
 
-BENCH = Path(__file__).parents[3] / "bench" / "statistics.py"
+BENCH = Path(__file__).parents[3] / "bench" / "long_run.py"
 
 
 @pytest.fixture(scope="module")

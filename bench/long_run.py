@@ -1,8 +1,8 @@
 """How often the long-run verdict is wrong, and how often it decides: seeded simulation.
 
-    python bench/statistics.py            # full size, under three minutes on one core
-    python bench/statistics.py --quick    # a tenth of it
-    python bench/statistics.py --write    # also puts the tables into docs/explanation/statistics.md
+    python bench/long_run.py            # full size, under three minutes on one core
+    python bench/long_run.py --quick    # a tenth of it
+    python bench/long_run.py --write    # also puts the tables into docs/explanation/statistics.md
 
 Each run has 720 ticks and is looked at every ten ticks by the product's rule: batches of ten
 measured autocorrelation times, bets and the asymptotic e-value averaged, nothing concluded while
