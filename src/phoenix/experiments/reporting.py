@@ -68,12 +68,16 @@ def summary(experiment: Experiment) -> dict[str, Any]:
 async def document(
     experiment: Experiment,
     revisions: Mapping[str, StoredRevision],
+    judged_tick: int,
     measurement: MeasurementService,
     collectors: CollectorsService,
     data_dir: Path,
 ) -> dict[str, Any]:
-    """The report of a completed experiment, computed again from the stored ticks and samples."""
-    ticks = await _ticks(measurement, experiment.id)
+    """The report of a completed experiment, computed again from the stored ticks and samples.
+
+    Only ticks up to `judged_tick` count, the last that the verdict knew.
+    """
+    ticks = [t for t in await _ticks(measurement, experiment.id) if t.tick <= judged_tick]
     samples = await _samples(collectors, experiment.id)
     evidence, trajectory = _folded(experiment.spec, ticks, samples)
     return build(

@@ -233,8 +233,8 @@ def _waiting_for_coverage(spec: Spec, evidence: Evidence) -> str:
     needed = _clean_ticks_needed(spec, evidence)
     return (
         f"Waiting for {say.ticks(max(needed - clean, 1))} more without a miss: fewer cannot rule"
-        f" out, at an error rate of {say.limit(spec.promote_level)}, that critical processes are"
-        f" begin to be missed in {say.limit(margin)} of the ticks."
+        f" out, at an error rate of {say.limit(spec.promote_level)}, that the candidate begins"
+        f" to miss a critical process in {say.limit(margin)} of the ticks."
     )
 
 

@@ -225,13 +225,14 @@ class ExperimentsService:
         async with self._database.transaction() as tx:
             experiment = await self._get(tx, experiment_id)
             revisions = await store.revisions(tx, experiment_id)
+            _, judged = await store.last_look(tx, experiment_id)
         if experiment.verdict is None:
             raise Conflict(
                 f"{experiment_id} is {experiment.state}; only a completed one has a report.",
                 remedy=f"See: phoenix experiment show {experiment_id}",
             )
         return await reporting.document(
-            experiment, revisions, self._measurement, self._collectors, self._data_dir
+            experiment, revisions, judged, self._measurement, self._collectors, self._data_dir
         )
 
     async def _get(self, tx: Transaction, experiment_id: str) -> Experiment:
