@@ -1,0 +1,163 @@
+"""A finished experiment to report on: seeded, with a gap, a hostile name and a lost process."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from phoenix.collectors.model import Sample
+from phoenix.experiments import rules
+from phoenix.experiments.evidence import Evidence
+from phoenix.experiments.model import Experiment, Spec, State
+from phoenix.experiments.report.document import Facts, Material, TrajectoryPoint, build
+from phoenix.experiments.reporting import TRAJECTORY_POINTS
+from phoenix.experiments.store import StoredRevision
+from phoenix.measurement.cards import load
+from phoenix.measurement.model import NameSeen, Tick
+from phoenix.testing.evidence import START, arm, missing, spec, tick
+
+HOSTILE = '<script>alert(1)</script>"\x1b[31m\u202eexe'
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """The report of `material(...)`."""
+    return build(material(**changes))
+
+
+def material(
+    asked: Spec | None = None, count: int = 150, seed: int = 7, **changes: Any
+) -> Material:
+    """A healthy run of `count` evidence ticks, its verdict included."""
+    asked = asked or spec()
+    ticks = changes.pop("ticks", None) or healthy(count + asked.warmup_ticks, seed)
+    samples = sampled(len(ticks), seed)
+    evidence, path = Evidence(), []
+    every = max(1, len(ticks) // TRAJECTORY_POINTS)
+    for number, one in enumerate(ticks):
+        evidence = evidence.updated(one, asked)
+        if evidence.ticks and number % every == 0:
+            known = rules.progress(asked, evidence)
+            low, high = known["band"] or (None, None)
+            path.append(
+                TrajectoryPoint(
+                    ticks=evidence.ticks, reduction=known["reduction"], low=low, high=high
+                )
+            )
+    evidence = evidence.with_samples(samples)
+    values: dict[str, Any] = {
+        "experiment": Experiment(
+            id="exp-a1b2c3d4",
+            spec=asked,
+            state=State.COMPLETED,
+            phase=None,
+            hosts=("web-1",),
+            verdict=rules.judge(asked, evidence, finished=True),
+            created_by="test",
+            created_at=START,
+            updated_at=START,
+            started_at=START,
+            finished_at=START + timedelta(seconds=len(ticks)),
+        ),
+        "ticks": ticks,
+        "names": names(seed),
+        "samples": samples,
+        "revisions": {
+            "production_baseline": StoredRevision(
+                role="production_baseline",
+                pipeline="process-baseline-v1",
+                config="receivers:\n  host_metrics:\n    collection_interval: 60s\n",
+                sha256="a" * 64,
+            ),
+            "production_candidate": StoredRevision(
+                role="production_candidate",
+                pipeline="process-aggregated-v1",
+                config="receivers:\n  host_metrics:\n    collection_interval: 60s\n"
+                "processors:\n  filter/rest: {}\n",
+                sha256="b" * 64,
+            ),
+        },
+        "evidence": evidence,
+        "trajectory": path,
+        "cards": load(),
+        "facts": Facts(
+            phoenix="0.1.0",
+            collector="otelcol-phoenix 0.157.0",
+            host="web-1",
+            kernel="Linux 6.1.0",
+            cores=2,
+            root=True,
+        ),
+        "shares_scrape": True,
+    }
+    return Material(**{**values, **changes})
+
+
+def healthy(count: int, seed: int) -> list[Tick]:
+    """Both arms every second, with a little noise and one tick that the meter excluded."""
+    dice = random.Random(seed)
+    ticks = []
+    for n in range(count):
+        many = 1180 + dice.randrange(40)
+        few = 170 + dice.randrange(6)
+        memory = 2.1e9 + dice.random() * 1e8
+        ticks.append(
+            tick(
+                n,
+                baseline=arm(many, levels={"process.memory.usage": memory}),
+                candidate=arm(
+                    few, levels={"process.memory.usage": memory * (1 + dice.random() * 2e-4)}
+                ),
+            )
+        )
+    ticks[count // 2] = replace(ticks[count // 2], excluded="meter_restarted")
+    return ticks
+
+
+def losing(count: int) -> list[Tick]:
+    """A candidate that no longer shows nginx after ten ticks."""
+    return [tick(n) if n < 10 else missing(n, "nginx[41]") for n in range(count)]
+
+
+def sampled(count: int, seed: int) -> list[Sample]:
+    """Each member every second; the host is busy for a third of a core."""
+    dice = random.Random(seed)
+    shares = {"scraper": 0.061, "baseline": 0.018, "candidate": 0.014, "agent": 0.006}
+    used = dict.fromkeys((*shares, "host"), 100.0)
+    found = []
+    for n in range(count):
+        for member in used:
+            used[member] += 3.4 if member == "host" else shares[member] * (0.6 + dice.random())
+            found.append(
+                Sample(
+                    experiment_id="exp-a1b2c3d4",
+                    member=member,
+                    at=START + timedelta(seconds=n),
+                    state="running",
+                    cpu_s=used[member],
+                    rss_bytes=int((61 + 9 * dice.random()) * 2**20),
+                    exporter_failed_points=0,
+                    enqueue_failed_points=0,
+                )
+            )
+    return found
+
+
+def names(seed: int) -> list[NameSeen]:
+    """Two critical names shown, thirty folded, one of them hostile."""
+    dice = random.Random(seed)
+    shown = [_seen(name, 150, 40.0, critical=True) for name in ("nginx", "postgres")]
+    folded = [_seen(f"worker-{n:02d}", 0, dice.random() * 6) for n in range(29)]
+    return [*shown, *folded, _seen(HOSTILE, 0, 0.5)]
+
+
+def _seen(name: str, ticks: int, cpu_s: float, *, critical: bool = False) -> NameSeen:
+    return NameSeen(
+        name=name,
+        baseline_ticks=150,
+        candidate_ticks=ticks,
+        cpu_s=cpu_s,
+        memory_bytes=cpu_s * 3e6 + 4e6,
+        critical=critical,
+    )
