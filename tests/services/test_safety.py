@@ -141,3 +141,42 @@ def test_confirmation_ages_out_after_two_seconds(plane: Plane) -> None:
     assert watch.may_run().allowed
     clock.offset_s = 2.5
     assert not watch.may_run().allowed
+
+
+def test_a_kill_of_another_scope_never_frees_what_is_stopped(plane: Plane) -> None:
+    plane.safety.kill(actor="sre", reason="drill", scope="experiments")
+    plane.safety.kill(actor="sre", reason="drill", scope="payments")
+    state = plane.runner.run(plane.safety.reconcile())
+    assert state.stops("experiments")
+    assert state.stops("payments")
+
+
+def test_one_kill_is_one_entry_however_many_processes_see_the_file(
+    plane: Plane, fresh_database_url: str
+) -> None:
+    async def all_at_once() -> None:
+        databases = [Database(fresh_database_url) for _ in range(4)]
+        watchers = [SafetyService(d, SystemClock(), plane.data_dir) for d in databases]
+        for database, watcher in zip(databases, watchers, strict=True):
+            await database.open()
+            await watcher.reconcile()
+        for _ in range(5):
+            plane.safety.kill(actor="sre", reason="drill", scope="all")
+            await asyncio.gather(*(watcher.reconcile() for watcher in watchers))
+            await plane.safety.revive(actor="sre", reason="drill over")
+        for database in databases:
+            await database.close()
+
+    plane.runner.run(all_at_once())
+    actions = [entry["action"] for entry in plane.entries()]
+    assert actions == ["safety.kill", "safety.revive"] * 5
+
+
+def test_processes_that_write_the_first_file_at_once_agree_on_one_key(data_dir: Path) -> None:
+    safety = SafetyService(Database("postgres://nobody@127.0.0.1:1/none"), SystemClock(), data_dir)
+    safety.kill(actor="sre", reason="drill", scope="all")
+    first = (data_dir / file.KEY).read_bytes()
+    file._create_key(data_dir / file.KEY)  # what the slower of two does
+    assert (data_dir / file.KEY).read_bytes() == first
+    assert len(first) == 32
+    assert sorted(path.name for path in data_dir.iterdir()) == [file.FILE, file.KEY]

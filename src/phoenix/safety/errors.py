@@ -13,6 +13,10 @@ class NotKilled(Conflict):
     """No kill is in force."""
 
 
+class Overtaken(Conflict):
+    """Another kill or revive came first; nothing was changed."""
+
+
 class UnknownScope(Invalid):
     """There is no such scope."""
 

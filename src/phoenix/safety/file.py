@@ -94,10 +94,22 @@ def _sign(data_dir: Path, fields: Mapping[str, object], *, create: bool) -> byte
 def _key(data_dir: Path, create: bool) -> bytes:
     path = data_dir / KEY
     if create and not path.exists():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.write(handle, secrets.token_bytes(32))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _create_key(path)
     return path.read_bytes()
+
+
+def _create_key(path: Path) -> None:
+    """Make the key whole or not at all; of two processes at once the first one's is kept."""
+    temporary = path.with_name(f"{KEY}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, secrets.token_bytes(32))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

@@ -8,7 +8,7 @@ from phoenix.base.clock import Clock
 from phoenix.ledger import service as ledger
 from phoenix.ledger.model import Actor, entry
 from phoenix.safety import file, store
-from phoenix.safety.errors import Killed, KillFileTampered, NotKilled, UnknownScope
+from phoenix.safety.errors import Killed, KillFileTampered, NotKilled, Overtaken, UnknownScope
 from phoenix.safety.model import KillState, Scope
 from phoenix.safety.rules import newest
 from phoenix.storage.database import Database, Transaction
@@ -51,8 +51,10 @@ class SafetyService:
     def kill(self, *, actor: str, reason: str, scope: str) -> KillState:
         """Stop. The local file is written first, so that a dead database cannot delay it.
 
-        Doing it twice changes nothing. The caller brings the row up with `reconcile`; when the
-        database is away the file holds, and the row follows when it is back.
+        Doing it twice changes nothing. A kill of another scope while one is in force widens it to
+        all: the one row must never let go of what it already stops. The caller brings the row up
+        with `reconcile`; when the database is away the file holds, and the row follows when it is
+        back.
 
         Raises:
             UnknownScope: scope is not one of the four.
@@ -61,6 +63,8 @@ class SafetyService:
         known = self.local()
         if known is None or not known.stops(chosen.value):
             epoch = (known.epoch if known else 0) + 1
+            if known is not None and known.killed:
+                chosen = Scope.ALL
             known = self._state(epoch, True, chosen, reason, actor)
             file.write(self._data_dir, known)
         return known
@@ -70,6 +74,7 @@ class SafetyService:
 
         Raises:
             NotKilled: nothing is stopped.
+            Overtaken: another kill or revive came first.
             Unavailable: the database cannot be reached.
         """
         async with self._database.transaction() as tx:
@@ -79,7 +84,8 @@ class SafetyService:
                 raise NotKilled(remedy="Nothing to do.")
             known = stored.epoch if state.epoch == TAMPERED_EPOCH else state.epoch
             revived = self._state(known + 1, False, state.scope, reason, actor)
-            await store.put(tx, revived)
+            if not await store.put(tx, revived):
+                raise Overtaken(remedy="See what is in force, then try again.")
             await self._record(tx, "safety.revive", revived, before="killed")
         file.write(self._data_dir, revived)
         return revived
@@ -96,10 +102,11 @@ class SafetyService:
             if local is not None and local.epoch == TAMPERED_EPOCH:
                 return local
             if local is not None and local.epoch > stored.epoch:
-                await store.put(tx, local)
-                action = "safety.kill" if local.killed else "safety.revive"
-                await self._record(tx, action, local, before="unknown")
-                stored = local
+                # Every process of this machine sees the same file; only the first one tells.
+                if await store.put(tx, local):
+                    action = "safety.kill" if local.killed else "safety.revive"
+                    await self._record(tx, action, local, before="unknown")
+                stored = await store.get(tx)
         if local != stored:
             file.write(self._data_dir, stored)
         return stored
