@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from phoenix.host import tether
+from phoenix.base.canonical import sha256_hex
+from phoenix.host import proc, tether
 from phoenix.storage.errors import EmbeddedServerFailed
 
 DATABASE = "phoenix"
@@ -85,7 +86,7 @@ class EmbeddedServer:
         if not (self._folder / "PG_VERSION").exists():
             self._initialise()
         self._configure()
-        (self._folder / "postmaster.pid").unlink(missing_ok=True)
+        self._outlive_predecessor()
         self._logs.parent.mkdir(parents=True, exist_ok=True)
         with self._logs.open("ab") as log:
             self._process = tether.spawn(
@@ -113,17 +114,43 @@ class EmbeddedServer:
 
     def _initialise(self) -> None:
         self._folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
         if os.geteuid() == 0 and not tether.user_namespaces_allowed():
             raise EmbeddedServerFailed(
                 "PostgreSQL does not run as root, and this machine allows no user namespaces.",
                 remedy="Run Phoenix as an ordinary user, or set DATABASE_URL to a PostgreSQL.",
             )
-        self._run("initdb", "-D", str(self._folder), "-U", _USER, "--auth=trust", "-E", "UTF8",
+        # Beside its final place: one cut half way has a PG_VERSION too, and would never start.
+        fresh = self._folder.with_name(self._folder.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        self._run("initdb", "-D", str(fresh), "-U", _USER, "--auth=trust", "-E", "UTF8",
                   "--locale=C.UTF-8", "--no-instructions")  # fmt: skip
+        shutil.rmtree(self._folder, ignore_errors=True)
+        fresh.rename(self._folder)
+
+    def _outlive_predecessor(self) -> None:
+        """Let a server whose supervisor was killed finish ending, then remove its lock.
+
+        Removing the lock of one that still ends would take away what keeps two servers apart.
+        """
+        lock = self._folder / "postmaster.pid"
+        deadline = time.monotonic() + _STOP_WITHIN_S
+        while (pid := _server_over(self._folder, lock)) is not None:
+            if time.monotonic() > deadline:
+                raise EmbeddedServerFailed(
+                    f"Another PostgreSQL, process {pid}, still works on {self._folder}.",
+                    remedy="Wait until it has ended, or end it, then start again.",
+                )
+            time.sleep(0.05)
+        lock.unlink(missing_ok=True)
 
     def _configure(self) -> None:
         self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._sockets.is_symlink() or self._sockets.stat().st_uid != os.geteuid():
+            raise EmbeddedServerFailed(
+                f"{self._sockets} is not ours.",
+                remedy="Remove it, or use a data folder with a shorter path.",
+            )
+        self._sockets.chmod(0o700)  # what guards the server: it asks for no password
         text = _CONFIGURATION.format(sockets=self._sockets)
         (self._folder / "postgresql.auto.conf").write_text(text)
 
@@ -188,8 +215,19 @@ def _socket_folder(folder: Path) -> Path:
     inside = folder.resolve().parent / "run"
     if len(os.fsencode(inside / f".s.PGSQL.{_PORT}.lock")) <= _SOCKET_PATH_BYTES_MAX:
         return inside
-    # A socket's path is short by definition; a deep clone gets a folder in the temporary one.
-    return Path(tempfile.mkdtemp(prefix="phoenix-pg-"))
+    # A socket's path is short by definition; a deep clone gets a folder in the temporary one. It
+    # has the same name in every process, since commands find the server by it.
+    return Path(tempfile.gettempdir()) / f"phoenix-pg-{sha256_hex(os.fsencode(inside))[:16]}"
+
+
+def _server_over(folder: Path, lock: Path) -> int | None:
+    """The number in the lock, if it is that of a living server over this folder."""
+    try:
+        pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+    ours = str(folder) in (proc.command_line(pid) or ()) and proc.state(pid) != "Z"
+    return pid if ours else None
 
 
 def _environment() -> dict[str, str]:

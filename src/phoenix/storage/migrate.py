@@ -35,7 +35,16 @@ def status(database_url: str) -> list[tuple[str, bool]]:
 
 def _dbmate(database_url: str, *arguments: str) -> str:
     done = subprocess.run(
-        [_program(), "--migrations-dir", str(FOLDER), "--no-dump-schema", *arguments],
+        [
+            _program(),
+            "--migrations-dir",
+            str(FOLDER),
+            "--no-dump-schema",
+            "--migration-lock",  # off unless asked for: two at once would race to make its table
+            "--env-file",
+            os.devnull,  # else it reads the `.env` of whatever folder we stand in
+            *arguments,
+        ],
         env={"PATH": os.environ.get("PATH", ""), "DATABASE_URL": _for_dbmate(database_url)},
         capture_output=True,
         text=True,
