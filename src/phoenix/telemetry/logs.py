@@ -29,8 +29,8 @@ def setup(level: str, role: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            hide_secrets,
             structlog.processors.format_exc_info,
+            hide_secrets,  # after tracebacks became text, since they quote what went wrong
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
