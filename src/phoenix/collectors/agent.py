@@ -62,6 +62,7 @@ class Agent:
         self._shadows: dict[str, Shadow] = {}
         self._broken: dict[str, str] = {}
         self._told: dict[str, ShadowStatus] = {}
+        self._sampled: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -137,13 +138,24 @@ class Agent:
         self._told[experiment_id] = status
 
     async def _sample(self) -> None:
-        if not self._shadows:
+        due = [(i, s) for i, s in self._shadows.items() if self._is_due(i, s)]
+        if not due:
             return
         async with httpx.AsyncClient(trust_env=False) as client:
-            for experiment_id, shadow in self._shadows.items():
+            for experiment_id, shadow in due:
                 for member in shadow.members.values():
                     self._samples.append(await self._of(client, experiment_id, member))
                 self._samples.extend(self._of_host(experiment_id))
+
+    def _is_due(self, experiment_id: str, shadow: Shadow) -> bool:
+        """Once an interval, and at once when a member changed: a pause must not be missed."""
+        moment = self._clock.monotonic()
+        states = tuple(member.state for member in shadow.members.values())
+        then, before = self._sampled.get(experiment_id, (-1e9, ()))
+        if states == before and moment - then < shadow.spec.interval_s - SAMPLE_S / 2:
+            return False
+        self._sampled[experiment_id] = (moment, states)
+        return True
 
     async def _of(self, client: httpx.AsyncClient, experiment_id: str, member: Member) -> Sample:
         cpu_s, rss_bytes = use_of(member.pid)

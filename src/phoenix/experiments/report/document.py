@@ -153,7 +153,7 @@ def _processes(names: Sequence[NameSeen]) -> dict[str, Any]:
                 "critical": n.critical,
                 "ticks": n.baseline_ticks,
             }
-            for n in sorted(hidden, key=lambda n: (-n.cpu_s, n.name))[:NAMES_MAX]
+            for n in sorted(hidden, key=lambda n: (not n.critical, -n.cpu_s, n.name))[:NAMES_MAX]
         ],
         "hidden_count": len(hidden),
         "critical_lost": sorted(n.name for n in hidden if n.critical),
