@@ -143,16 +143,23 @@ def show(experiment_id: str) -> None:
 
     Example: phoenix experiment show exp-abc12345
     """
+    from phoenix.experiments.report.reading import visible
+
     found = connect().call("GET", f"/api/v1/experiments/{experiment_id}")
 
     def drawn() -> object:
         console = output.console()
-        console.print(f"[bold]{found['id']}[/bold]  {found['name']}")
-        console.print(f"{found['state']} · {found['phase']}")
+
+        # Names of processes and files stand in these: neither markup nor escape sequences.
+        def say(line: str, style: str | None = None) -> None:
+            console.print(visible(line), style=style, markup=False)
+
+        say(f"{found['id']}  {found['name']}", "bold")
+        say(f"{found['state']} · {found['phase']}")
         if found["error_message"]:
-            console.print(f"error: {found['error_message']}")
+            say(f"error: {found['error_message']}")
         if found["verdict"]:
-            console.print(f"{found['verdict']['outcome']}: {found['verdict']['sentence']}")
+            say(f"{found['verdict']['outcome']}: {found['verdict']['sentence']}")
         return output.table(
             ("at", "state", "phase", "why"),
             [(t["at"][:19], t["to_state"], t["phase"], t["reason"]) for t in found["transitions"]],

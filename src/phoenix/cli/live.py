@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from phoenix.experiments.report.reading import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 LINE_EVERY_TICKS = 10
 WIDTH = 78
 _BAR = 40
+_SPARKS = "▁▂▃▄▅▆▇█"
+_SPARKS_MAX = 8  # as many as fit into the line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,7 @@ class LiveState:
             id=described["id"],
             state=described["state"],
             phase=described.get("phase") or "",
-            sentence=live.get("sentence") or described["state"],
+            sentence=visible(live.get("sentence") or described["state"]),
             baseline=_arm("baseline", live, spec),
             candidate=_arm("candidate", live, spec),
             warmup=(live.get("warmup_ticks", 0), spec.get("warmup_ticks", 0)),
@@ -68,7 +72,8 @@ class LiveState:
             reduction=live.get("reduction"),
             band=(band[0], band[1]) if band else None,
             withheld=live.get("withheld"),
-            missing=tuple(live.get("missing") or ()),
+            # A terminal obeys escape sequences, and any program may put one into its name.
+            missing=tuple(visible(name) for name in live.get("missing") or ()),
         )
 
 
@@ -102,12 +107,30 @@ def live_view(console: Console) -> Iterator[Callable[[LiveState], None]]:
     """Draw in place; yields the function that draws."""
     from rich.live import Live
 
+    widths: list[float] = []
+
+    def update(state: LiveState) -> None:
+        if state.band is not None and state.withheld is None:
+            width = round(state.band[1] - state.band[0], 4)
+            if not widths or widths[-1] != width:
+                widths.append(width)
+        live.update(draw(state, widths))
+
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-        yield lambda state: live.update(draw(state))
+        yield update
 
 
-def draw(state: LiveState) -> RenderableType:
-    """One picture of 78 columns."""
+def sparkline(values: Sequence[float], most: int = _SPARKS_MAX) -> str:
+    """The last `most` values as bars from nothing to the largest of them."""
+    shown = values[-most:]
+    top = max(shown, default=0.0)
+    if top <= 0:
+        return ""
+    return "".join(_SPARKS[round(max(0.0, v) / top * (len(_SPARKS) - 1))] for v in shown)
+
+
+def draw(state: LiveState, widths: Sequence[float] = ()) -> RenderableType:
+    """One picture of 78 columns; `widths` are those the band has had, oldest first."""
     from rich import box
     from rich.console import Group
     from rich.panel import Panel
@@ -125,7 +148,7 @@ def draw(state: LiveState) -> RenderableType:
     progress = (
         f"warm-up {warm}/{warm_most}" if not done else f"evidence {done}/{most} {_bar(done, most)}"
     )
-    parts: list[RenderableType] = [arms, Text(progress), _reduction(state)]
+    parts: list[RenderableType] = [arms, Text(progress), _reduction(state, widths)]
     if state.excluded:
         left_out = ", ".join(f"{n} {why}" for why, n in state.excluded.items())
         parts.append(Text(f"left out: {left_out}", style="dim"))
@@ -136,7 +159,7 @@ def draw(state: LiveState) -> RenderableType:
     return Panel(Group(*parts), title=title, title_align="left", width=WIDTH)
 
 
-def _reduction(state: LiveState) -> RenderableType:
+def _reduction(state: LiveState, widths: Sequence[float]) -> RenderableType:
     from rich.text import Text
 
     if state.reduction is None:
@@ -144,8 +167,10 @@ def _reduction(state: LiveState) -> RenderableType:
     text = Text(f"reduction of series here: {state.reduction:6.1%}", style="bold")
     if state.band is not None and state.withheld is None:
         text.append(f"   long run {state.band[0]:.1%} to {state.band[1]:.1%} (95 %)", style="cyan")
+        if len(widths) > 1:
+            text.append(f" {sparkline(widths)}", style="cyan")
     elif state.withheld is not None:
-        text.append("   long run: not enough independent evidence yet", style="dim")
+        text.append("   long run: not enough evidence yet", style="dim")
     return text
 
 

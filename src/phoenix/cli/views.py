@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from phoenix.experiments.report.reading import checked
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,10 +26,16 @@ _UNKNOWN = "insufficient data"
 
 
 def report(document: Mapping[str, Any]) -> RenderableType:
-    """The whole result, at most 80 columns wide."""
+    """The whole result, at most 80 columns wide.
+
+    Raises:
+        ReportUnreadable: it is no report that this version knows.
+    """
     from rich.console import Group
     from rich.text import Text
 
+    # A terminal obeys escape sequences, and any program may put one into its name.
+    document = checked(document)
     return Group(
         _verdict(document),
         _section("Guardrails"),
@@ -44,13 +53,16 @@ def report(document: Mapping[str, Any]) -> RenderableType:
 
 
 def save_terminal_svg(document: Mapping[str, Any], path: Path) -> None:
-    """The same as a picture, for pages that show what a terminal shows."""
+    """The same as a picture, for pages that show what a terminal shows. It fetches no font and
+    asks nothing else of any server; the same document gives the same bytes."""
     from rich.console import Console
 
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=WIDTH + 2, file=nowhere, force_terminal=True)
         console.print(report(document))
-    console.save_svg(str(path), title=f"phoenix experiment report {document['experiment']['id']}")
+    title = f"phoenix experiment report {document['experiment']['id']}"
+    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL)
+    path.write_text(picture, encoding="utf-8")
 
 
 def _verdict(document: Mapping[str, Any]) -> RenderableType:
@@ -67,7 +79,7 @@ def _verdict(document: Mapping[str, Any]) -> RenderableType:
     return Panel(
         text,
         title=title,
-        subtitle=f"{experiment['candidate']} · {scope}",
+        subtitle=Text(f"{experiment['candidate']} · {scope}"),
         border_style=colour,
         width=WIDTH,
     )

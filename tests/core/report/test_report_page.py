@@ -12,8 +12,7 @@ import pytest
 from phoenix.experiments.report import html
 from phoenix.experiments.report.reading import ReportUnreadable, checked, visible
 from phoenix.testing.evidence import spec
-
-from .material import HOSTILE, document, losing
+from phoenix.testing.report import HOSTILE, document, losing
 
 _ALONE = {"meta", "br", "link", "img"}
 

@@ -96,7 +96,7 @@ def material(
 
 def healthy(count: int, seed: int) -> list[Tick]:
     """Both arms every second, with a little noise and one tick that the meter excluded."""
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311  reproducible, not secret
     ticks = []
     for n in range(count):
         many = 1180 + dice.randrange(40)
@@ -122,7 +122,7 @@ def losing(count: int) -> list[Tick]:
 
 def sampled(count: int, seed: int) -> list[Sample]:
     """Each member every second; the host is busy for a third of a core."""
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311  reproducible, not secret
     shares = {"scraper": 0.061, "baseline": 0.018, "candidate": 0.014, "agent": 0.006}
     used = dict.fromkeys((*shares, "host"), 100.0)
     found = []
@@ -146,7 +146,7 @@ def sampled(count: int, seed: int) -> list[Sample]:
 
 def names(seed: int) -> list[NameSeen]:
     """Two critical names shown, thirty folded, one of them hostile."""
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311  reproducible, not secret
     shown = [_seen(name, 150, 40.0, critical=True) for name in ("nginx", "postgres")]
     folded = [_seen(f"worker-{n:02d}", 0, dice.random() * 6) for n in range(29)]
     return [*shown, *folded, _seen(HOSTILE, 0, 0.5)]
