@@ -167,6 +167,8 @@ def _costs(material: Material, ticks: Sequence[Tick]) -> dict[str, Any]:
         "candidate": [t.candidate for t in ticks if t.candidate],
     }
     usage = {arm: usage_of(of, interval_s) for arm, of in arms.items()}
+    # The window that is priced may be longer than the one measured: say which was measured.
+    window = f"window: {len(ticks)} scrapes, priced as one every {interval_s:g} s"
     rows = []
     for card in material.cards:
         b, c = cost(usage["baseline"], card), cost(usage["candidate"], card)
@@ -179,8 +181,8 @@ def _costs(material: Material, ticks: Sequence[Tick]) -> dict[str, Any]:
                 "rate": f"{card.rate} {card.currency} per {card.per:,} {card.unit}",
                 "source": card.source,
                 "date": card.on.isoformat(),
-                "baseline": _priced(b),
-                "candidate": _priced(c),
+                "baseline": _priced(b, window),
+                "candidate": _priced(c, window),
                 "saved_month": str(saved.month) if saved else None,
                 "saved_percent": str(saved.percent) if saved and saved.percent else None,
                 "extrapolated": True,
@@ -189,13 +191,15 @@ def _costs(material: Material, ticks: Sequence[Tick]) -> dict[str, Any]:
     return {"priced_interval_s": interval_s, "month_days": 30, "hosts": 1, "cards": rows}
 
 
-def _priced(priced: Cost) -> dict[str, Any]:
+def _priced(priced: Cost, window: str) -> dict[str, Any]:
     return {
         "month": str(priced.month) if priced.month else None,
         "minor": priced.month.minor if priced.month else priced.at_least and priced.at_least.minor,
         "at_least": str(priced.at_least) if priced.at_least else None,
         "missing": priced.missing,
-        "inputs": [f"{i.name}: {i.value} {i.unit}" for i in priced.inputs],
+        "inputs": [
+            window if i.name == "window" else f"{i.name}: {i.value} {i.unit}" for i in priced.inputs
+        ],
     }
 
 

@@ -17,7 +17,7 @@ from html import escape
 WIDTH, HEIGHT = 640, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 30
 _GRID_LINES = 4
-_BAR_HEIGHT, _BAR_GAP, _BAR_LABEL = 15, 14, 210
+_BAR_HEIGHT, _BAR_GAP, _BAR_LABEL, _BAR_TEXT = 15, 14, 210, 150
 
 Point = tuple[float, float | None]
 Format = Callable[[float], str]
@@ -114,7 +114,7 @@ def bars(name: str, says: str, rows: Sequence[Bar]) -> str:
     if not rows:
         return _empty(name, says)
     most = max([*known, 0.0]) or 1.0
-    room = WIDTH - _BAR_LABEL - 120
+    room = WIDTH - _BAR_LABEL - _BAR_TEXT
     parts = []
     for number, row in enumerate(rows):
         top = _TOP + number * (_BAR_HEIGHT + _BAR_GAP)

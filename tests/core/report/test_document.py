@@ -1,0 +1,98 @@
+"""The report as plain values: counted from ticks, priced honestly, nothing invented."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from phoenix.experiments.report.document import SCHEMA
+from phoenix.experiments.report.reading import SCHEMA as DRAWN
+from phoenix.experiments.report.reading import checked
+from phoenix.testing.evidence import spec, tick
+from phoenix.testing.report import document, losing, material
+
+
+def test_it_is_json_and_the_same_material_gives_the_same_bytes() -> None:
+    first, second = document(), document()
+    assert json.dumps(first, allow_nan=False) == json.dumps(second, allow_nan=False)
+    assert checked(first)["schema"] == SCHEMA == DRAWN
+
+
+def test_only_evidence_ticks_are_counted() -> None:
+    made = material()
+    counted = document()["series"]["ticks"]
+    excluded = next(t.tick for t in made.ticks if t.excluded)
+    numbers = [row["tick"] for row in counted]
+    assert numbers[0] == made.experiment.spec.warmup_ticks
+    assert excluded not in numbers
+    assert len(numbers) == document()["ticks"]["evidence"] == 149
+    assert document()["ticks"]["excluded"] == {"meter_restarted": 1}
+
+
+def test_four_numbers_are_means_per_scrape_and_series_over_the_run_stand_beside() -> None:
+    ticks = [tick(n) for n in range(10)]
+    reduction = document(ticks=ticks)["reduction"]
+    assert reduction["series"] == {"baseline": 1000, "candidate": 150, "saved": 0.85}
+    assert reduction["raw_bytes"]["baseline"] == 100_000
+    assert reduction["wire_bytes"]["candidate"] == 1_500
+    assert set(reduction) == {"series", "points", "raw_bytes", "wire_bytes", "series_over_the_run"}
+
+
+def test_a_silent_candidate_counts_as_zero_not_as_missing() -> None:
+    ticks = [tick(n, candidate=None if n == 5 else tick(n).candidate) for n in range(12)]
+    silent = [t.tick for t in ticks if t.candidate is None]
+    rows = {row["tick"]: row for row in document(ticks=ticks)["series"]["ticks"]}
+    assert all(rows[n]["series"][1] == 0 for n in silent if n in rows)
+
+
+def test_lost_critical_names_come_first_and_are_named_apart() -> None:
+    seen = material().names
+    nginx = next(n for n in seen if n.name == "nginx")
+    lost = [*(n for n in seen if n is not nginx), replace(nginx, candidate_ticks=0)]
+    processes = document(names=lost)["processes"]
+    assert processes["critical_lost"] == ["nginx"]
+    assert processes["hidden"][0]["name"] == "nginx"
+    assert processes["hidden_count"] == 31
+
+
+def test_costs_say_what_was_measured_and_as_what_it_is_priced() -> None:
+    costs = document()["costs"]
+    assert costs["priced_interval_s"] == 60
+    for card in costs["cards"]:
+        assert card["extrapolated"] is True
+        for arm in ("baseline", "candidate"):
+            assert card[arm]["inputs"][0] == "window: 149 scrapes, priced as one every 60 s"
+            assert (card[arm]["month"] is None) == (card[arm]["missing"] is not None)
+
+
+def test_an_interval_longer_than_a_minute_is_priced_as_it_is() -> None:
+    asked = spec(interval_s=120.0)
+    assert document(asked=asked)["costs"]["priced_interval_s"] == 120
+
+
+def test_a_rate_can_be_read_by_a_person() -> None:
+    rates = {card["card"]: card["rate"] for card in document()["costs"]["cards"]}
+    assert rates["gb-ingested"] == "0.40 USD per 1,000,000,000 bytes (1 GB) of uncompressed OTLP"
+
+
+def test_without_samples_nothing_about_the_host_is_claimed() -> None:
+    made = document(samples=[])
+    for use in made["overhead"].values():
+        assert use == {"cores": None, "rss_max_bytes": None}
+    assert made["unobserved"]["unobserved_cpu_s"] is None
+
+
+def test_unobserved_is_what_the_host_used_beyond_shown_and_own() -> None:
+    unobserved = document()["unobserved"]
+    assert unobserved["unobserved_cpu_s"] == pytest.approx(
+        unobserved["host_cpu_s"] - unobserved["shown_cpu_s"] - unobserved["own_cpu_s"]
+    )
+
+
+def test_an_abort_is_reported_with_the_ticks_until_then() -> None:
+    made = document(ticks=losing(30))
+    assert made["verdict"]["aborted"] is True
+    assert made["series"]["ticks"][-1]["coverage"] == pytest.approx(2 / 3)
+    assert "nginx[41]" in made["verdict"]["sentence"]
