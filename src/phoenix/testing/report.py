@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from phoenix.collectors.model import Sample
 from phoenix.experiments import rules
 from phoenix.experiments.evidence import Evidence
-from phoenix.experiments.model import Experiment, Spec, State
+from phoenix.experiments.model import Experiment, Spec, State, Verdict
 from phoenix.experiments.report.document import Facts, Material, TrajectoryPoint, build
 from phoenix.experiments.reporting import TRAJECTORY_POINTS
 from phoenix.experiments.store import StoredRevision
@@ -19,6 +20,16 @@ from phoenix.measurement.model import NameSeen, Tick
 from phoenix.testing.evidence import START, arm, missing, spec, tick
 
 HOSTILE = '<script>alert(1)</script>"\x1b[31m\u202eexe'
+
+
+FACTS = Facts(
+    phoenix="0.1.0",
+    collector="otelcol-phoenix 0.157.0",
+    host="web-1",
+    kernel="Linux 6.1.0",
+    cores=2,
+    root=True,
+)
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -33,8 +44,26 @@ def material(
     asked = asked or spec()
     ticks = changes.pop("ticks", None) or healthy(count + asked.warmup_ticks, seed)
     samples = sampled(len(ticks), seed)
-    evidence, path = Evidence(), []
+    evidence, trajectory = _followed(asked, ticks)
+    evidence = evidence.with_samples(samples)
+    values: dict[str, Any] = {
+        "experiment": _finished(asked, rules.judge(asked, evidence, finished=True), len(ticks)),
+        "ticks": ticks,
+        "names": names(seed),
+        "samples": samples,
+        "revisions": _revisions(),
+        "evidence": evidence,
+        "trajectory": trajectory,
+        "cards": load(),
+        "facts": FACTS,
+        "shares_scrape": True,
+    }
+    return Material(**{**values, **changes})
+
+
+def _followed(asked: Spec, ticks: Sequence[Tick]) -> tuple[Evidence, list[TrajectoryPoint]]:
     every = max(1, len(ticks) // TRAJECTORY_POINTS)
+    evidence, path = Evidence(), []
     for number, one in enumerate(ticks):
         evidence = evidence.updated(one, asked)
         if evidence.ticks and number % every == 0:
@@ -45,53 +74,38 @@ def material(
                     ticks=evidence.ticks, reduction=known["reduction"], low=low, high=high
                 )
             )
-    evidence = evidence.with_samples(samples)
-    values: dict[str, Any] = {
-        "experiment": Experiment(
-            id="exp-a1b2c3d4",
-            spec=asked,
-            state=State.COMPLETED,
-            phase=None,
-            hosts=("web-1",),
-            verdict=rules.judge(asked, evidence, finished=True),
-            created_by="test",
-            created_at=START,
-            updated_at=START,
-            started_at=START,
-            finished_at=START + timedelta(seconds=len(ticks)),
-        ),
-        "ticks": ticks,
-        "names": names(seed),
-        "samples": samples,
-        "revisions": {
-            "production_baseline": StoredRevision(
-                role="production_baseline",
-                pipeline="process-baseline-v1",
-                config="receivers:\n  host_metrics:\n    collection_interval: 60s\n",
-                sha256="a" * 64,
-            ),
-            "production_candidate": StoredRevision(
-                role="production_candidate",
-                pipeline="process-aggregated-v1",
-                config="receivers:\n  host_metrics:\n    collection_interval: 60s\n"
-                "processors:\n  filter/rest: {}\n",
-                sha256="b" * 64,
-            ),
-        },
-        "evidence": evidence,
-        "trajectory": path,
-        "cards": load(),
-        "facts": Facts(
-            phoenix="0.1.0",
-            collector="otelcol-phoenix 0.157.0",
-            host="web-1",
-            kernel="Linux 6.1.0",
-            cores=2,
-            root=True,
-        ),
-        "shares_scrape": True,
+    return evidence, path
+
+
+def _finished(asked: Spec, verdict: Verdict | None, ticks: int) -> Experiment:
+    return Experiment(
+        id="exp-a1b2c3d4",
+        spec=asked,
+        state=State.COMPLETED,
+        phase=None,
+        hosts=("web-1",),
+        verdict=verdict,
+        created_by="test",
+        created_at=START,
+        updated_at=START,
+        started_at=START,
+        finished_at=START + timedelta(seconds=ticks),
+    )
+
+
+def _revisions() -> dict[str, StoredRevision]:
+    before = "receivers:\n  host_metrics:\n    collection_interval: 60s\n"
+    after = f"{before}processors:\n  filter/rest: {{}}\n"
+    configs = {
+        "baseline": ("process-baseline-v1", before, "a" * 64),
+        "candidate": ("process-aggregated-v1", after, "b" * 64),
     }
-    return Material(**{**values, **changes})
+    return {
+        f"production_{arm}": StoredRevision(
+            role=f"production_{arm}", pipeline=pipeline, config=config, sha256=sha256
+        )
+        for arm, (pipeline, config, sha256) in configs.items()
+    }
 
 
 def healthy(count: int, seed: int) -> list[Tick]:
