@@ -2,8 +2,11 @@
 
 A tick closes one interval after its scrape, or one interval after its first data came if that was
 queued somewhere; ticks close in order, and what comes for a closed one is late. An arm that is
-alive and sent nothing is a tick with zero output. It is *unpaired* only if it was not alive, or if
-this meter cannot tell: after a start or a refusal, until the arm's queue has caught up.
+alive and sent nothing is a tick with zero output; it is *unpaired* only if it was not alive.
+
+After a start or a refusal of this meter, data waits in the arms' queues, and each arm comes back
+when its own back-off ends. Until both have caught up, a tick without one of them stays open, for a
+minute at most; what is missing in the end is excluded as such and held against nobody.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from phoenix.measurement.model import (
     NameSeen,
     Subscription,
     Tick,
+    catching_up,
     gap_before,
     unpaired,
 )
@@ -84,7 +88,8 @@ class ExperimentMeter:
         self._restarted = resume is not None
         self._first_tick_done = False
         self._late: dict[Arm, int] = dict.fromkeys(ARMS, 0)
-        self._waiting: dict[Arm, int] = {}  # arm -> until when its silence means nothing
+        self._waiting: dict[Arm, int] = {}  # arm -> until when it may take to catch up
+        self._caught_up: dict[Arm, int] = {}  # arm -> until when its silence meant nothing
         self._with_pids = True
         self._gap: set[Arm] = set()  # arms that missed the tick before
         self._names: dict[str, _Name] = {}
@@ -116,8 +121,9 @@ class ExperimentMeter:
                 untimed = scrape
                 continue
             tick = self._clock.number(arm, at_ns)
-            if arrived_ns - at_ns < 2 * self.interval_ns:
-                self._waiting.pop(arm, None)
+            if arm in self._waiting and arrived_ns - at_ns < 2 * self.interval_ns:
+                del self._waiting[arm]
+                self._caught_up[arm] = at_ns
             if self._closed_to is not None and tick <= self._closed_to:
                 self._late[arm] += sum(len(block.times) for block in scrape)
                 continue
@@ -133,11 +139,11 @@ class ExperimentMeter:
 
     def close_due(self, now_ns: int) -> list[Tick]:
         """Close what is due, in order; a gap becomes ticks without data."""
+        self._give_up_waiting(now_ns)
         closed: list[Tick] = []
         while self._open:
             first = min(self._open)
-            due_ns = max(self._clock.scrape_ns(first), self._open[first].first_ns)
-            if now_ns < due_ns + self.interval_ns and len(self._open) <= OPEN_TICKS_MAX:
+            if not self._is_due(first, now_ns) and len(self._open) <= OPEN_TICKS_MAX:
                 break
             if self._closed_to is not None and self._first_tick_done:
                 gap_from = max(self._closed_to + 1, first - OPEN_TICKS_MAX)
@@ -173,6 +179,22 @@ class ExperimentMeter:
         """The run's distinct series of each arm, for the meter after this one."""
         return {arm: folder.distinct.saved() for arm, folder in self._folders.items()}
 
+    def _is_due(self, tick: int, now_ns: int) -> bool:
+        open_tick = self._open[tick]
+        if any(arm in self._waiting and arm not in open_tick.arms for arm in ARMS):
+            return False
+        due_ns = max(self._clock.scrape_ns(tick), open_tick.first_ns)
+        return now_ns >= due_ns + self.interval_ns
+
+    def _give_up_waiting(self, now_ns: int) -> None:
+        for arm, until_ns in list(self._waiting.items()):
+            if now_ns >= until_ns:
+                del self._waiting[arm]
+                self._caught_up[arm] = until_ns
+
+    def _may_wait(self, arm: Arm, tick: int) -> bool:
+        return arm in self._waiting or self._clock.scrape_ns(tick) < self._caught_up.get(arm, 0)
+
     def _arm_of(self, tick: int, arm: Arm, arrived_ns: int) -> OpenArm:
         open_tick = self._open.get(tick)
         if open_tick is None:
@@ -182,7 +204,7 @@ class ExperimentMeter:
     def _close(self, tick: int) -> Tick:
         open_tick = self._open.pop(tick, None)
         arms = open_tick.arms if open_tick else {}
-        excluded = self._excluded(arms, open_tick.first_ns if open_tick else None)
+        excluded = self._excluded(tick, arms)
         seen = {arm: self._fold(tick, arm, arms, excluded) for arm in ARMS}
         candidate = seen["candidate"]
         if candidate is not None and candidate.processes:
@@ -208,13 +230,14 @@ class ExperimentMeter:
             top_k=self.subscription.top_k,
         )
 
-    def _excluded(self, arms: Mapping[Arm, OpenArm], first_ns: int | None) -> str | None:
+    def _excluded(self, tick: int, arms: Mapping[Arm, OpenArm]) -> str | None:
+        for arm in ARMS:
+            if arm not in arms and self._may_wait(arm, tick):
+                return catching_up(arm)
         if "baseline" not in arms:
             return unpaired("baseline")
-        if "candidate" not in arms:
-            waits = first_ns is not None and first_ns < self._waiting.get("candidate", 0)
-            if waits or self.states.get("candidate", "alive") != "alive":
-                return unpaired("candidate")
+        if "candidate" not in arms and self.states.get("candidate", "alive") != "alive":
+            return unpaired("candidate")
         if self._restarted and not self._first_tick_done:
             return METER_RESTARTED
         if len(self._gap) == 1:
@@ -225,9 +248,8 @@ class ExperimentMeter:
         self, tick: int, arm: Arm, arms: Mapping[Arm, OpenArm], excluded: str | None
     ) -> ArmSeen | None:
         """The arm's part; an arm that sent nothing though it lives has zero output."""
-        if arm not in arms and excluded == unpaired(arm):
-            return None
-        if arm not in arms and "baseline" not in arms:
+        unknown = excluded in (unpaired(arm), catching_up(arm)) or "baseline" not in arms
+        if arm not in arms and unknown:
             return None
         late, self._late[arm] = self._late[arm], 0
         return self._folders[arm].fold(

@@ -28,6 +28,12 @@ def unpaired(arm: Arm) -> str:
     return f"unpaired:{arm}"
 
 
+def catching_up(arm: Arm) -> str:
+    """Reason of exclusion: `arm` is missing, and its data may wait in its queue since the meter
+    started or refused it."""
+    return f"catching_up:{arm}"
+
+
 def gap_before(arm: Arm) -> str:
     """Reason of exclusion: `arm` alone missed the tick before, so its increments cover more."""
     return f"gap_before:{arm}"

@@ -177,16 +177,45 @@ def test_a_missing_baseline_is_never_evidence_and_a_hole_is_told_tick_by_tick() 
     assert [t.tick - ticks[0].tick for t in ticks] == [0, 1, 2, 3, 4]
 
 
-def test_after_a_restart_silence_means_nothing_until_the_queue_has_caught_up() -> None:
-    m = meter(resume=Resume(last_tick=1_799_999_990, sketches={}, names=()))
-    send(m, "baseline", HOST, T0)
-    send(m, "baseline", HOST, T0 + SECOND)
-    ticks = closed(m, T0 + 4 * SECOND)
-    assert [t.excluded for t in ticks] == ["unpaired:candidate"] * 2
-    both(m, HOST, T0 + 2 * SECOND)
+def restarted() -> ExperimentMeter:
+    return meter(resume=Resume(last_tick=1_799_999_990, sketches={}, names=()))
+
+
+def test_after_a_restart_ticks_wait_for_the_arm_whose_queue_comes_later() -> None:
+    m = restarted()
+    for second in range(8):  # the baseline's back-off ends first, and brings what had waited
+        send(m, "baseline", HOST, T0 + second * SECOND, arrived_ns=T0 + 8 * SECOND)
+    assert closed(m, T0 + 12 * SECOND) == []
+    for second in range(12):
+        send(m, "candidate", HOST, T0 + second * SECOND, arrived_ns=T0 + 12 * SECOND)
+    for second in range(8, 12):
+        send(m, "baseline", HOST, T0 + second * SECOND, arrived_ns=T0 + 12 * SECOND)
+    ticks = closed(m, T0 + 14 * SECOND)
+    assert [t.excluded for t in ticks] == [METER_RESTARTED, *[None] * 11]
+
+
+def test_what_never_came_back_from_a_queue_is_held_against_nobody() -> None:
+    m = restarted()
+    for second in range(3):
+        send(m, "baseline", HOST, T0 + second * SECOND)
+    send(m, "candidate", HOST, T0 + 2 * SECOND)
     send(m, "baseline", HOST, T0 + 3 * SECOND)
     ticks = closed(m, T0 + 6 * SECOND)
-    assert [t.excluded for t in ticks] == ["gap_before:candidate", None]
+    assert [t.excluded for t in ticks] == [
+        "catching_up:candidate", "catching_up:candidate", "gap_before:candidate", None,
+    ]  # fmt: skip
+    assert [t.candidate is None for t in ticks] == [True, True, False, False]
+
+
+def test_an_arm_that_does_not_come_back_is_waited_for_one_minute() -> None:
+    m = restarted()
+    for second in range(62):
+        send(m, "baseline", HOST, T0 + second * SECOND)
+    assert closed(m, T0 + 59 * SECOND) == []
+    ticks = closed(m, T0 + 64 * SECOND)
+    assert {t.excluded for t in ticks[:60]} == {"catching_up:candidate"}
+    assert ticks[-1].excluded is None
+    assert ticks[-1].candidate is not None and ticks[-1].candidate.points == 0
 
 
 def test_the_first_tick_after_a_restart_is_excluded() -> None:
