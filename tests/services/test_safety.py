@@ -12,11 +12,12 @@ import pytest
 from phoenix.base.clock import SystemClock
 from phoenix.base.errors import Unavailable
 from phoenix.ledger import store as ledger_store
-from phoenix.safety import file
-from phoenix.safety.errors import Killed, KillFileTampered, NotKilled
+from phoenix.safety import file, store
+from phoenix.safety.errors import Killed, KillFileTampered, NotKilled, Overtaken
+from phoenix.safety.model import KillState
 from phoenix.safety.service import SafetyService
 from phoenix.safety.watch import SafetyWatch
-from phoenix.storage.database import Database
+from phoenix.storage.database import Database, Transaction
 
 
 class Plane:
@@ -52,7 +53,9 @@ def test_a_kill_is_in_the_row_the_file_and_the_ledger(plane: Plane) -> None:
     plane.kill()
     state = plane.runner.run(plane.safety.state())
     assert state.killed
-    assert file.read(plane.data_dir) == state
+    kept = file.read(plane.data_dir)
+    assert kept is not None
+    assert (kept.state, kept.told) == (state, True)
     assert [entry["action"] for entry in plane.entries()] == ["safety.kill"]
 
 
@@ -96,7 +99,9 @@ def test_a_crash_between_row_and_file_of_a_revive_does_not_kill_again(plane: Pla
     plane.runner.run(plane.safety.revive(actor="sre", reason="fixed"))
     (plane.data_dir / file.FILE).write_bytes(before)
     assert not plane.runner.run(plane.safety.reconcile()).killed
-    assert file.read(plane.data_dir) == plane.runner.run(plane.safety.state())
+    kept = file.read(plane.data_dir)
+    assert kept is not None
+    assert kept.state == plane.runner.run(plane.safety.state())
 
 
 def test_a_file_that_was_touched_stops_candidates_until_a_person_revives(plane: Plane) -> None:
@@ -179,4 +184,37 @@ def test_processes_that_write_the_first_file_at_once_agree_on_one_key(data_dir: 
     file._create_key(data_dir / file.KEY)  # what the slower of two does
     assert (data_dir / file.KEY).read_bytes() == first
     assert len(first) == 32
-    assert sorted(path.name for path in data_dir.iterdir()) == [file.FILE, file.KEY]
+    assert not list(data_dir.glob("*.new"))
+
+
+def test_a_kill_on_a_machine_that_is_behind_is_told_and_not_written_away(plane: Plane) -> None:
+    for _ in range(3):  # the row's epoch runs ahead of the file of a machine that was cut off
+        plane.kill()
+        plane.runner.run(plane.safety.revive(actor="sre", reason="fixed"))
+    (plane.data_dir / file.FILE).unlink()
+    plane.safety.kill(actor="sre", reason="cut off", scope="all")
+    assert plane.runner.run(plane.safety.state()).killed
+    assert plane.runner.run(plane.safety.reconcile()).reason == "cut off"
+    assert plane.entries()[-1]["reason"] == "cut off"
+
+
+def test_a_kill_that_comes_during_a_revive_holds(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.kill()
+    put = store.put
+
+    async def killed_meanwhile(tx: Transaction, state: KillState) -> bool:
+        won = await put(tx, state)
+        (plane.data_dir / file.FILE).unlink()  # as if an older file were there
+        plane.safety.kill(actor="sre", reason="again", scope="all")
+        return won
+
+    monkeypatch.setattr(store, "put", killed_meanwhile)
+    with pytest.raises(Overtaken):
+        plane.runner.run(plane.safety.revive(actor="sre", reason="fixed"))
+    monkeypatch.undo()
+    assert plane.runner.run(plane.safety.reconcile()).reason == "again"
+    watch = SafetyWatch(plane.safety, SystemClock())
+    plane.runner.run(watch.confirm())
+    assert not watch.may_run().allowed

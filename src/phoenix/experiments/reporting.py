@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,10 @@ from phoenix.experiments.model import Experiment, Spec
 from phoenix.experiments.report.document import Facts, Material, TrajectoryPoint, build
 from phoenix.experiments.store import StoredRevision
 from phoenix.experiments.timeline import intervals
-from phoenix.measurement.cost import RateCard, rate_card
+from phoenix.measurement import cards
 from phoenix.measurement.model import Tick
 from phoenix.measurement.service import MeasurementService
 
-RATE_CARDS = Path(__file__).parents[3] / "config" / "rate_cards"
 # The band of the long run is drawn at about this many moments.
 TRAJECTORY_POINTS = 60
 _PAGE = 1000
@@ -89,19 +86,10 @@ async def document(
             revisions=revisions,
             evidence=evidence,
             trajectory=trajectory,
-            cards=rate_cards(),
+            cards=cards.load(),
             facts=_facts(data_dir),
             shares_scrape=deployment.shares_scrape(experiment.spec),
         )
-    )
-
-
-@cache
-def rate_cards() -> tuple[RateCard, ...]:
-    """The shipped rate cards, in order of their file names."""
-    return tuple(
-        rate_card(json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(RATE_CARDS.glob("*.json"))
     )
 
 

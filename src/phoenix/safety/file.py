@@ -2,16 +2,20 @@
 
 One JSON object with an HMAC-SHA256 (RFC 2104) under a key that only this user can read. A file that
 is there but does not verify means stopped: somebody touched it. It is replaced whole, and flushed
-to disk before anything relies on it.
+to disk before anything relies on it. It also says whether the database was told: a kill that it was
+not told of outranks whatever the database says.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +29,16 @@ FILE = "kill.json"
 KEY = "kill.key"
 
 
-def read(data_dir: Path) -> KillState | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What the file holds: a state, and whether the database was told of it."""
+
+    state: KillState
+    told: bool
+    raw: bytes
+
+
+def read(data_dir: Path) -> Kept | None:
     """What the file says; None when there is none.
 
     Raises:
@@ -33,13 +46,18 @@ def read(data_dir: Path) -> KillState | None:
     """
     path = data_dir / FILE
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        given = bytes.fromhex(raw["hmac"])
-        fields = raw["kill"]
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise KillFileTampered(_what(path), remedy=_REMEDY) from error
+    try:
+        body = json.loads(raw)
+        fields = body["kill"]
         wanted = _sign(data_dir, fields, create=False)
-        if not hmac.compare_digest(given, wanted):
+        if not hmac.compare_digest(bytes.fromhex(body["hmac"]), wanted):
             raise ValueError("wrong signature")
-        return KillState(
+        state = KillState(
             epoch=int(fields["epoch"]),
             killed=bool(fields["killed"]),
             scope=Scope(fields["scope"]),
@@ -47,17 +65,36 @@ def read(data_dir: Path) -> KillState | None:
             actor=str(fields["actor"]),
             at=datetime.fromisoformat(fields["at"]),
         )
-    except FileNotFoundError as error:
-        if path.exists():
-            raise KillFileTampered(_what(path), remedy=_REMEDY) from error
-        return None
+        return Kept(state=state, told=bool(fields["told"]), raw=raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise KillFileTampered(_what(path), remedy=_REMEDY) from error
 
 
-def write(data_dir: Path, state: KillState) -> None:
-    """Replace the file and flush it, folder included."""
+def write(data_dir: Path, state: KillState, *, told: bool, over: Kept | None) -> bool:
+    """Replace the file and flush it, folder included; False when `over` is not what is there.
+
+    Whoever read `over` may have been overtaken by a kill, which must not be written away.
+    """
+    with locked(data_dir):
+        path = data_dir / FILE
+        present = path.read_bytes() if path.exists() else None
+        if present != (over.raw if over else None):
+            return False
+        replace(data_dir, state, told=told)
+    return True
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Nobody else changes the file meanwhile; held for a moment only."""
     data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / f"{FILE}.lock").open("ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def replace(data_dir: Path, state: KillState, *, told: bool) -> None:
+    """Write the file whole, whatever is there; call it inside `locked`."""
     fields = {
         "epoch": state.epoch,
         "killed": state.killed,
@@ -65,6 +102,7 @@ def write(data_dir: Path, state: KillState) -> None:
         "reason": state.reason,
         "actor": state.actor,
         "at": rfc3339(state.at),
+        "told": told,
     }
     body = {"kill": fields, "hmac": _sign(data_dir, fields, create=True).hex()}
     temporary = data_dir / f"{FILE}.{os.getpid()}.new"

@@ -36,10 +36,21 @@ def may_run(scope: str, states: tuple[KillState, ...], lease: Lease) -> Decision
     return Decision(allowed=True, reason="confirmed")
 
 
-def newest(a: KillState | None, b: KillState | None) -> KillState | None:
+def in_force(stored: KillState, local: KillState | None, *, told: bool) -> KillState:
+    """What holds on this machine, of the database's word and the local file's.
+
+    A local kill that the database was not told of holds, whatever the epochs: it was meant, and
+    nobody has revived it since.
+    """
+    if local is None:
+        return stored
+    if local.killed and not told:
+        return local
+    return newest(stored, local)
+
+
+def newest(a: KillState, b: KillState) -> KillState:
     """Of two sources the later epoch; at equal epochs the one that stops more."""
-    if a is None or b is None:
-        return a or b
     if a.epoch != b.epoch:
         return a if a.epoch > b.epoch else b
     return a if a.killed else b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from phoenix.base.clock import Clock
@@ -10,7 +11,7 @@ from phoenix.ledger.model import Actor, entry
 from phoenix.safety import file, store
 from phoenix.safety.errors import Killed, KillFileTampered, NotKilled, Overtaken, UnknownScope
 from phoenix.safety.model import KillState, Scope
-from phoenix.safety.rules import newest
+from phoenix.safety.rules import in_force
 from phoenix.storage.database import Database, Transaction
 
 # A file that does not verify outranks everything until a person revives.
@@ -26,14 +27,13 @@ class SafetyService:
         self._data_dir = data_dir
 
     async def state(self) -> KillState:
-        """What is in force: the later of the database's word and the local file's.
+        """What is in force on this machine.
 
         Raises:
             Unavailable: the database cannot be reached.
         """
         async with self._database.transaction() as tx:
-            stored = await store.get(tx)
-        return newest(stored, self.local()) or stored
+            return self._in_force(await store.get(tx))
 
     async def refuse_when_killed(self, tx: Transaction, scope: str) -> None:
         """Let nothing of `scope` begin while a kill is in force.
@@ -41,8 +41,8 @@ class SafetyService:
         Raises:
             Killed: with who stopped it and why.
         """
-        state = newest(await store.get(tx), self.local())
-        if state is not None and state.stops(scope):
+        state = self._in_force(await store.get(tx))
+        if state.stops(scope):
             raise Killed(
                 f"Everything of scope '{state.scope}' is stopped by {state.actor}: {state.reason}",
                 remedy="Remove the reason, then: phoenix revive --reason …",
@@ -60,14 +60,16 @@ class SafetyService:
             UnknownScope: scope is not one of the four.
         """
         chosen = _scope(scope)
-        known = self.local()
-        if known is None or not known.stops(chosen.value):
-            epoch = (known.epoch if known else 0) + 1
+        with file.locked(self._data_dir):
+            kept = self._kept()
+            known = kept.state if kept else None
+            if known is not None and known.stops(chosen.value):
+                return known
             if known is not None and known.killed:
                 chosen = Scope.ALL
-            known = self._state(epoch, True, chosen, reason, actor)
-            file.write(self._data_dir, known)
-        return known
+            killed = self._state(known.epoch + 1 if known else 1, True, chosen, reason, actor)
+            file.replace(self._data_dir, killed, told=False)
+        return killed
 
     async def revive(self, *, actor: str, reason: str) -> KillState:
         """End a kill. Needs the database: a process cut off stays stopped.
@@ -77,46 +79,70 @@ class SafetyService:
             Overtaken: another kill or revive came first.
             Unavailable: the database cannot be reached.
         """
+        kept = self._kept()
         async with self._database.transaction() as tx:
             stored = await store.get(tx)
-            state = newest(stored, self.local()) or stored
+            state = self._in_force(stored)
             if not state.killed:
                 raise NotKilled(remedy="Nothing to do.")
-            known = stored.epoch if state.epoch == TAMPERED_EPOCH else state.epoch
-            revived = self._state(known + 1, False, state.scope, reason, actor)
+            known = [s.epoch for s in (stored, state) if s.epoch != TAMPERED_EPOCH]
+            revived = self._state(max(known) + 1, False, state.scope, reason, actor)
             if not await store.put(tx, revived):
                 raise Overtaken(remedy="See what is in force, then try again.")
             await self._record(tx, "safety.revive", revived, before="killed")
-        file.write(self._data_dir, revived)
+        if not file.write(self._data_dir, revived, told=True, over=kept):
+            raise Overtaken(remedy="A kill came meanwhile and holds. See what is in force.")
         return revived
 
     async def reconcile(self) -> KillState:
-        """Bring the row up to the file, or the file up to the row: the later epoch wins.
+        """Tell the database of a kill it was not told of; else bring the file up to the row.
 
         Raises:
             Unavailable: the database cannot be reached.
         """
-        local = self.local()
+        kept = self._kept()
+        if kept is not None and kept.state.epoch == TAMPERED_EPOCH:
+            return kept.state
         async with self._database.transaction() as tx:
             stored = await store.get(tx)
-            if local is not None and local.epoch == TAMPERED_EPOCH:
-                return local
-            if local is not None and local.epoch > stored.epoch:
+            if kept is not None and self._must_be_told(stored, kept):
                 # Every process of this machine sees the same file; only the first one tells.
-                if await store.put(tx, local):
-                    action = "safety.kill" if local.killed else "safety.revive"
-                    await self._record(tx, action, local, before="unknown")
+                if await store.put(tx, _after(stored, kept.state)):
+                    await self._record(tx, "safety.kill", kept.state, before="running")
                 stored = await store.get(tx)
-        if local != stored:
-            file.write(self._data_dir, stored)
+        if kept is None or kept.state != stored or not kept.told:
+            file.write(self._data_dir, stored, told=True, over=kept)
         return stored
 
     def local(self) -> KillState | None:
         """What the file of this machine says; one that does not verify says killed."""
+        kept = self._kept()
+        return kept.state if kept else None
+
+    def untold(self) -> KillState | None:
+        """A kill on this machine that the database does not know of yet."""
+        kept = self._kept()
+        return kept.state if kept and kept.state.killed and not kept.told else None
+
+    def _kept(self) -> file.Kept | None:
         try:
             return file.read(self._data_dir)
         except KillFileTampered as error:
-            return self._state(TAMPERED_EPOCH, True, Scope.ALL, error.message, "the kill file")
+            stopped = self._state(TAMPERED_EPOCH, True, Scope.ALL, error.message, "the kill file")
+            path = self._data_dir / file.FILE
+            raw = path.read_bytes() if path.exists() else b""
+            return file.Kept(state=stopped, told=True, raw=raw)
+
+    def _in_force(self, stored: KillState) -> KillState:
+        kept = self._kept()
+        return in_force(stored, kept.state if kept else None, told=kept is None or kept.told)
+
+    @staticmethod
+    def _must_be_told(stored: KillState, kept: file.Kept) -> bool:
+        if not kept.state.killed or stored.stops(kept.state.scope.value):
+            return False
+        # A told kill of a later epoch: the database was set back, from a backup perhaps.
+        return not kept.told or kept.state.epoch > stored.epoch
 
     def _state(self, epoch: int, killed: bool, scope: Scope, reason: str, actor: str) -> KillState:
         return KillState(
@@ -130,7 +156,7 @@ class SafetyService:
             entry(
                 kind="safety",
                 at=state.at,
-                actor=Actor(type="key", id=state.actor),
+                actor=Actor(type="person", id=state.actor),
                 action=action,
                 target="kill",
                 outcome="done",
@@ -140,6 +166,12 @@ class SafetyService:
                 new_state="killed" if state.killed else "running",
             ),
         )
+
+
+def _after(stored: KillState, local: KillState) -> KillState:
+    """The local kill as the row's next epoch; it never lets go of what the row already stops."""
+    scope = Scope.ALL if stored.killed and stored.scope is not local.scope else local.scope
+    return replace(local, epoch=max(local.epoch, stored.epoch + 1), scope=scope)
 
 
 def _scope(text: str) -> Scope:

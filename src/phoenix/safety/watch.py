@@ -45,7 +45,7 @@ class SafetyWatch:
         try:
             async with asyncio.timeout(RENEW_EVERY_S):
                 self._stored = await self._safety.reconcile()
-        except (PhoenixError, TimeoutError) as error:
+        except (PhoenixError, TimeoutError, OSError) as error:
             log.debug("kill state not confirmed", error=str(error))
             return False
         self._confirmed_at = asked_at
@@ -53,6 +53,9 @@ class SafetyWatch:
 
     def may_run(self, scope: str = "experiments") -> Decision:
         """Whether work of `scope` may go on now."""
+        untold = self._safety.untold()
+        if untold is not None and untold.stops(scope):
+            return Decision(allowed=False, reason=f"killed by {untold.actor}: {untold.reason}")
         states = [s for s in (self._stored, self._safety.local()) if s is not None]
         # The row is the later word where both know: a revived epoch overrides an older file.
         latest = max((s.epoch for s in states), default=0)
