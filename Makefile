@@ -1,13 +1,13 @@
 # From a clone to a verdict: `make demo`. Everything is installed, built and written inside the clone.
 #
-# Needs Python 3.11 to 3.13, make, and nothing else. PYTHON=… chooses an interpreter.
+# Needs Python 3.11 to 3.14, make, and nothing else. PYTHON=… chooses an interpreter.
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
 
-SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(SUPPORTED)' 2>/dev/null && echo "$$p" && break; done),python3)
 RUN := .venv/bin/python
 
@@ -33,7 +33,7 @@ help: ## this list
 FOR ?= demo
 preflight:
 	@command -v '$(PYTHON)' >/dev/null || \
-		{ echo 'There is no $(PYTHON) here. Install Python 3.11 to 3.13, or: make demo PYTHON=/path/to/python3'; exit 6; }
+		{ echo 'There is no $(PYTHON) here. Install Python 3.11 to 3.14, or: make demo PYTHON=/path/to/python3'; exit 6; }
 	@$(PYTHON) scripts/preflight.py --for $(FOR)
 
 install: preflight

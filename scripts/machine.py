@@ -18,7 +18,7 @@ VENV = ROOT / ".venv"
 STATE = ROOT / ".phoenix"
 
 OLDEST_PYTHON = (3, 11)
-NEWEST_PYTHON = (3, 13)  # uv.lock has a wheel of every package up to here (datasketches ends first)
+NEWEST_PYTHON = (3, 14)  # uv.lock has a wheel of every package up to here
 OLDEST_GO = (1, 26)
 GO_VERSION = re.compile(r"\bgo(\d+)\.(\d+)")
 

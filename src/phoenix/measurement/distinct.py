@@ -1,8 +1,8 @@
 """How many different series: in the run so far, in the last 20 minutes, in the last hour.
 
-Exact up to EXACT_MAX series; beyond that a HyperLogLog sketch (Apache DataSketches, lg_k = 12,
-HLL_8) takes over, with a relative standard error of 1.04 / sqrt(4096) = 1.6 % for each number. A
-window is then cut into minutes, one sketch each, so that its edge is a minute coarse.
+Exact up to EXACT_MAX series; beyond that a HyperLogLog sketch takes over, with a relative standard
+error of 1.6 % for each number. A window is then cut into minutes, one sketch each, so that its edge
+is a minute coarse.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Final
 
-from datasketches import hll_sketch, hll_union, tgt_hll_type
+from phoenix.measurement.sketch import STANDARD_ERROR, Sketch
 
 EXACT_MAX: Final = 100_000
-SKETCH_ERROR: Final = 0.01625
-"""Relative standard error of a sketched count: 1.04 / sqrt(2**12)."""
+SKETCH_ERROR: Final = STANDARD_ERROR
+"""Relative standard error of a sketched count."""
 
-_LG_K = 12
 _WINDOWS_S = (1200.0, 3600.0)
 _MINUTE_S = 60.0
 
@@ -30,24 +29,24 @@ class Distinct:
         self._first: int | None = None
         self._last = 0
         self._run: set[int] | None = set()
-        self._run_sketch = _sketch()
+        self._run_sketch = Sketch()
         self._seen: dict[int, int] | None = {}  # series -> its last tick
         self._per_tick: Counter[int] = Counter()  # tick -> series last seen in it
-        self._minutes: deque[tuple[int, hll_sketch]] = deque()
+        self._minutes: deque[tuple[int, Sketch]] = deque()
 
     @classmethod
     def resumed(cls, interval_s: float, run_sketch: bytes) -> Distinct:
         """A counter whose run goes on from the sketch that `saved` gave; windows start anew."""
         distinct = cls(interval_s)
         distinct._run = None
-        distinct._run_sketch = hll_sketch.deserialize(run_sketch)
+        distinct._run_sketch = Sketch.from_bytes(run_sketch)
         return distinct
 
     def saved(self) -> bytes:
-        """The sketch of the run, at most about 4 KiB."""
+        """The sketch of the run, 4 KiB."""
         if self._run is not None:
-            return bytes(_sketch_of(self._run).serialize_compact())
-        return bytes(self._run_sketch.serialize_compact())
+            return _sketch_of(self._run).to_bytes()
+        return self._run_sketch.to_bytes()
 
     def add(self, tick: int, series: set[int]) -> None:
         """The series of a tick; ticks come in order."""
@@ -67,7 +66,7 @@ class Distinct:
         """Distinct series so far."""
         if self._run is not None:
             return len(self._run)
-        return _estimate(self._run_sketch)
+        return self._run_sketch.estimate()
 
     @property
     def error(self) -> float:
@@ -83,16 +82,15 @@ class Distinct:
         after = self._last - round(window_s / self._interval_s)
         if self._seen is not None:
             return sum(n for tick, n in self._per_tick.items() if tick > after)
-        union = hll_union(_LG_K)
+        union = Sketch()
         for minute, sketch in self._minutes:
             if (minute + 1) * _MINUTE_S / self._interval_s > after + 1:
-                union.update(sketch)
-        return _estimate(union)
+                union.merge(sketch)
+        return union.estimate()
 
     def _add_to_run(self, series: set[int]) -> None:
         if self._run is None:
-            for one in series:
-                self._run_sketch.update(one)
+            self._run_sketch.add(series)
             return
         self._run |= series
         if len(self._run) > self._exact_max:
@@ -115,36 +113,27 @@ class Distinct:
     def _begin_sketching(self) -> None:
         """Only the last tick of a series matters for windows that end later."""
         assert self._seen is not None
-        for one, tick in sorted(self._seen.items(), key=lambda item: item[1]):
-            self._minute(tick).update(one)
+        by_tick: dict[int, list[int]] = {}
+        for one, tick in self._seen.items():
+            by_tick.setdefault(tick, []).append(one)
+        for tick in sorted(by_tick):
+            self._minute(tick).add(by_tick[tick])
         self._seen = None
         self._per_tick.clear()
 
     def _add_to_minute(self, tick: int, series: set[int]) -> None:
-        sketch = self._minute(tick)
-        for one in series:
-            sketch.update(one)
+        self._minute(tick).add(series)
 
-    def _minute(self, tick: int) -> hll_sketch:
+    def _minute(self, tick: int) -> Sketch:
         minute = int(tick * self._interval_s // _MINUTE_S)
         if not self._minutes or self._minutes[-1][0] != minute:
-            self._minutes.append((minute, _sketch()))
+            self._minutes.append((minute, Sketch()))
             while self._minutes[0][0] < minute - max(_WINDOWS_S) / _MINUTE_S:
                 self._minutes.popleft()
         return self._minutes[-1][1]
 
 
-def _estimate(sketch: hll_sketch | hll_union) -> int:
-    estimate: float = sketch.get_estimate()
-    return round(estimate)
-
-
-def _sketch() -> hll_sketch:
-    return hll_sketch(_LG_K, tgt_hll_type.HLL_8)
-
-
-def _sketch_of(series: set[int]) -> hll_sketch:
-    sketch = _sketch()
-    for one in series:
-        sketch.update(one)
+def _sketch_of(series: set[int]) -> Sketch:
+    sketch = Sketch()
+    sketch.add(series)
     return sketch
