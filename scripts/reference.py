@@ -199,7 +199,40 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def settings_page() -> str:
+    """One row per variable: what it is, what it is unless set, and why."""
+    from phoenix.pipelines.render import ENVIRONMENT
+    from phoenix.settings import SETTINGS
+
+    rows = [
+        f"| `{s.variable}` | {cell(s.unit)} | {f'`{s.default}`' if s.default else '-'} | "
+        f"{cell(s.reason)} |"
+        for s in SETTINGS
+    ]
+    inside = [f"| `{name}` | {cell(text)} |" for name, text in ENVIRONMENT.items()]
+    return "\n".join(
+        [
+            "# Settings\n",
+            WRITTEN_BY,
+            "Read once from the environment when a process starts. A value that cannot be used is "
+            "an error that says what can be.\n",
+            "| Variable | Unit | Default | Why |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "## Inside rendered configurations\n",
+            "Rendered collector configurations hold no port and no secret; they name these "
+            "variables, which whoever starts the collector sets.\n",
+            "| Variable | Read by, and what it is |",
+            "|---|---|",
+            *inside,
+            "",
+        ]
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
     "commands.md": commands_page,
     "api.md": api_page,
     "errors.md": errors_page,

@@ -61,7 +61,7 @@ class _Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class _SlowBody(Invalid):
+class SlowBody(Invalid):
     """The body did not come in time."""
 
 
@@ -160,7 +160,7 @@ class MeterApp:
                     if not message.get("more_body", False):
                         return parts[0] if len(parts) == 1 else b"".join(parts)
         except TimeoutError as reason:
-            raise _SlowBody(
+            raise SlowBody(
                 f"The body did not come within {self._body_timeout_s:g} s.",
                 remedy="Send smaller requests, or compress them.",
             ) from reason
@@ -276,7 +276,7 @@ def _status(refusal: PhoenixError) -> tuple[int, int]:
             return 413, 8
         case UnsupportedMedia():
             return 415, 3
-        case _SlowBody():
+        case SlowBody():
             return 408, 4
         case Throttled():
             return 429, 8

@@ -43,7 +43,7 @@ def up_detached(data_dir: Path) -> Running:
     """Start Phoenix and leave it running.
 
     Raises:
-        AlreadyRunning: it is up already.
+        PhoenixAlreadyUp: it is up already.
         DidNotStart: it was not ready in time; the message holds the end of its log.
     """
 
@@ -65,7 +65,7 @@ def up_tethered(data_dir: Path) -> Tethered:
     """Start Phoenix as a child that ends with this process, however this process ends.
 
     Raises:
-        AlreadyRunning: it is up already.
+        PhoenixAlreadyUp: it is up already.
         DidNotStart: it was not ready in time; the message holds the end of its log.
     """
 

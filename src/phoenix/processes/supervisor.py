@@ -41,7 +41,7 @@ _READY_PATHS = {"api": "/ready", "meter": "/health"}
 Command = Callable[[str], list[str]]
 
 
-class AlreadyRunning(Conflict):
+class PhoenixAlreadyUp(Conflict):
     """Phoenix is already up here."""
 
 
@@ -104,7 +104,7 @@ class Supervisor:
         """Keep everything up until SIGTERM or SIGINT.
 
         Raises:
-            AlreadyRunning: another supervisor holds the lock.
+            PhoenixAlreadyUp: another supervisor holds the lock.
             DidNotStart: the database or its schema could not be brought up.
         """
         self._data_dir.mkdir(parents=True, exist_ok=True)
@@ -227,11 +227,11 @@ class Supervisor:
             self._server.stop()
 
 
-def already_running(data_dir: Path) -> AlreadyRunning:
+def already_running(data_dir: Path) -> PhoenixAlreadyUp:
     """The refusal, with what runs and how to reach or end it."""
     found = state.read(data_dir)
     where = f" (api on http://127.0.0.1:{found.ports.get('api')})" if found else ""
-    return AlreadyRunning(
+    return PhoenixAlreadyUp(
         f"Phoenix is already up in {data_dir}{where}.",
         remedy="Use it, or end it with: phoenix down",
     )
