@@ -21,8 +21,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from phoenix.base.clock import SystemClock
+from phoenix.host.ports import PortTaken
 from phoenix.measurement.compression import BODY_BYTES_MAX
-from phoenix.measurement.errors import AlreadySubscribed, PortTaken
+from phoenix.measurement.errors import AlreadySubscribed
 from phoenix.measurement.meter import Meter
 from phoenix.measurement.model import METER_RESTARTED, Subscription
 from phoenix.measurement.server import MeterApp, serve, server

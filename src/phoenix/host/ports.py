@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import socket
 
+from phoenix.base.errors import Unavailable
+
+
+class PortTaken(Unavailable):
+    """The port cannot be listened on."""
+
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A TCP port that nothing listens on now. Use it at once: nothing reserves it."""
@@ -26,3 +32,23 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
         return True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket, inherited by nobody.
+
+    Raises:
+        PortTaken: another program listens there, or the port is not ours to take.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as reason:
+        listening.close()
+        raise PortTaken(
+            f"Nothing can listen on {host}:{port}: {reason.strerror}.",
+            remedy="Stop what listens there, or choose another port.",
+        ) from reason
+    return listening

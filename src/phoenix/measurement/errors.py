@@ -39,7 +39,3 @@ class MeterBusy(Throttled):
 
 class MeterBlind(Unavailable):
     """The database is away, so the meter does not know whether this experiment exists."""
-
-
-class PortTaken(Conflict):
-    """Another program listens on the meter's port."""

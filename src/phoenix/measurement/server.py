@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,8 +36,9 @@ from phoenix.base.errors import (
     Throttled,
     Unavailable,
 )
+from phoenix.host.ports import listen
 from phoenix.measurement.compression import BODY_BYTES_MAX
-from phoenix.measurement.errors import MissingToken, PortTaken, TooLarge, UnsupportedMedia
+from phoenix.measurement.errors import MissingToken, TooLarge, UnsupportedMedia
 from phoenix.measurement.meter import Counted, Meter
 from phoenix.storage.database import Database
 
@@ -195,7 +195,7 @@ async def serve(database: Database, clock: Clock, *, host: str, port: int) -> No
     Raises:
         PortTaken: another program listens there.
     """
-    listening = _listen(host, port)
+    listening = listen(host, port)
     meter = Meter(database, clock)
     stop = asyncio.Event()
     counting = asyncio.create_task(meter.run(stop))
@@ -204,21 +204,6 @@ async def serve(database: Database, clock: Clock, *, host: str, port: int) -> No
     finally:
         stop.set()
         await counting
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as reason:
-        listening.close()
-        raise PortTaken(
-            f"The meter cannot listen on {host}:{port}: {reason.strerror}.",
-            remedy="Stop what listens there, or give the meter another port.",
-        ) from reason
-    return listening
 
 
 def _header(headers: Mapping[bytes, bytes], name: bytes) -> str:

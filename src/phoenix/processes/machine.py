@@ -13,13 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from phoenix.base.errors import Invalid
 from phoenix.host import tether
 from phoenix.processes import logs, state
 from phoenix.processes.state import Running
 from phoenix.processes.supervisor import READY_WITHIN_S, STOP_WITHIN_S, DidNotStart, already_running
 
 _POLL_S = 0.1
+# Any of these shows that Phoenix wrote here.
+_MADE_BY_US = ("pg/PG_VERSION", "lock", "bootstrap.lock", "collector/otelcol-phoenix")
 _COMMAND = ("-m", "phoenix", "serve", "supervisor")
+
+
+class NotOurs(Invalid):
+    """That folder was not made by Phoenix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,12 @@ def down(data_dir: Path, *, purge: bool = False) -> bool:
     """End the Phoenix of this data directory; with `purge`, remove the directory too.
 
     Returns whether one was running. What the supervisor started ends with it.
+
+    Raises:
+        NotOurs: the directory to remove was not made by Phoenix.
     """
+    if purge:
+        _refuse_what_is_not_ours(data_dir)
     running = state.read(data_dir)
     was_up = running is not None and running.alive()
     if was_up:
@@ -101,6 +113,20 @@ def down(data_dir: Path, *, purge: bool = False) -> bool:
     if purge:
         remove_all(data_dir)
     return was_up
+
+
+def _refuse_what_is_not_ours(folder: Path) -> None:
+    """A data directory named by mistake must not cost anybody their files."""
+    folder = folder.resolve()
+    if not folder.exists():
+        return
+    ours = any((folder / name).exists() for name in _MADE_BY_US)
+    forbidden = folder in (Path("/"), Path.home().resolve(), *Path.cwd().resolve().parents)
+    if forbidden or (folder / ".git").exists() or not ours:
+        raise NotOurs(
+            f"{folder} does not look like a data folder of Phoenix; nothing was deleted.",
+            remedy="Check PHOENIX_DATA_DIR and --data-dir, or delete it yourself.",
+        )
 
 
 def status(data_dir: Path) -> Running | None:

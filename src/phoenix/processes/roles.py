@@ -9,14 +9,18 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from phoenix.base.clock import SystemClock
 from phoenix.base.errors import NotFound, Unavailable
+from phoenix.host.ports import listen
 from phoenix.settings import LOOPBACK, Settings, load
 from phoenix.telemetry import logs
+
+if TYPE_CHECKING:
+    import uvicorn
 
 log = structlog.get_logger()
 
@@ -89,10 +93,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             h11_max_incomplete_event_size=64 * 1024,
         )
     )
-    serving = asyncio.create_task(server._serve())
-    await _first(stop, serving)
-    server.should_exit = True
-    await serving
+    await _serve(server, settings.ports["api"], stop)
 
 
 async def _controller(settings: Settings, stop: asyncio.Event) -> None:
@@ -126,11 +127,10 @@ async def _meter(settings: Settings, stop: asyncio.Event) -> None:
     meter = Meter(database, SystemClock())
     listening = server(meter, host=LOOPBACK, port=settings.ports["meter"])
     counting = asyncio.create_task(meter.run(stop))
-    serving = asyncio.create_task(listening._serve())
-    await _first(stop, serving)
-    listening.should_exit = True
-    await serving
-    stop.set()
+    try:
+        await _serve(listening, settings.ports["meter"], stop)
+    finally:
+        stop.set()
     await counting
     await database.close()
 
@@ -169,8 +169,16 @@ def _own(data_dir: Path) -> Mapping[str, int]:
     return {m["name"]: m["pid"] for m in members if m["pid"] and m["name"] != "agent"}
 
 
-async def _first(stop: asyncio.Event, serving: asyncio.Task[None]) -> None:
-    """Wait until we are told to end, or the server ended by itself (a port in use)."""
+async def _serve(server: uvicorn.Server, port: int, stop: asyncio.Event) -> None:
+    """Serve until we are told to end; signals are ours, the server only sees `should_exit`.
+
+    Raises:
+        PortTaken: another program listens there.
+    """
+    listening = listen(LOOPBACK, port)
+    serving = asyncio.create_task(server._serve(sockets=[listening]))
     told = asyncio.create_task(stop.wait())
     await asyncio.wait({told, serving}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
+    server.should_exit = True
+    await serving

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import structlog
+
 from phoenix.base.clock import SystemClock, rfc3339
 from phoenix.base.errors import Conflict, Unavailable
 from phoenix.host import proc, tether
@@ -29,6 +31,7 @@ from phoenix.processes.state import Member, Running
 from phoenix.settings import Settings
 from phoenix.storage import migrate
 from phoenix.storage.embedded import EmbeddedServer
+from phoenix.storage.errors import EmbeddedServerFailed
 
 ROLES = ("meter", "agent", "controller", "api")
 POLL_S = 0.2
@@ -37,6 +40,8 @@ HEALTHY_AFTER_S = 60.0
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 8.0
 _READY_PATHS = {"api": "/ready", "meter": "/health"}
+
+log = structlog.get_logger()
 
 Command = Callable[[str], list[str]]
 
@@ -98,6 +103,7 @@ class Supervisor:
         self._started_at = rfc3339(SystemClock().now())
         self._server: EmbeddedServer | None = None
         self._was_ready = False
+        self._database_not_before = 0.0
         self._written: Running | None = None
 
     def run(self) -> int:
@@ -147,10 +153,19 @@ class Supervisor:
     def _tend(self, environment: Mapping[str, str]) -> None:
         now = time.monotonic()
         if self._server is not None and not self._server.is_running():
-            # Roles wait for it by themselves; nothing else has to be restarted.
-            self._server.start()
+            self._restart_database(self._server, now)
         for child in self._children:
             self._tend_child(child, environment, now)
+
+    def _restart_database(self, server: EmbeddedServer, now: float) -> None:
+        """Start it again; roles wait for it by themselves, nothing else has to be restarted."""
+        if now < self._database_not_before:
+            return
+        try:
+            server.start()
+        except EmbeddedServerFailed as error:
+            log.error("the database does not start", error=error.message)
+            self._database_not_before = time.monotonic() + BACKOFF_S[-1]
 
     def _tend_child(self, child: _Child, environment: Mapping[str, str], now: float) -> None:
         if child.process is not None and child.process.poll() is not None:

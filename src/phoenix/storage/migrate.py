@@ -52,10 +52,10 @@ def _dbmate(database_url: str, *arguments: str) -> str:
     )
     if done.returncode:
         said = (done.stderr or done.stdout).strip()[-2000:]
-        raise MigrationFailed(
-            f"The schema could not be brought up to date: {said}",
-            remedy="Repair what it names, then start again; finished steps are not repeated.",
-        )
+        remedy = "Repair what it names, then start again; finished steps are not repeated."
+        if "SSL is not enabled" in said:
+            remedy = "Add ?sslmode=disable to DATABASE_URL, or enable TLS on the server."
+        raise MigrationFailed(f"The schema could not be brought up to date: {said}", remedy=remedy)
     return done.stdout
 
 
