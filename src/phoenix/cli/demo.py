@@ -71,9 +71,14 @@ def _know(candidate: str) -> None:
 
 
 def _build(folder: Path, say: Any) -> None:
+    from phoenix.cli.progress import Progress
     from phoenix.collectors import distribution
+    from phoenix.processes import machine
 
-    binary = distribution.build(folder, say)
+    machine.refuse_when_up(folder)
+    progress = Progress(indent="      ")
+    binary = distribution.build(folder, progress)
+    progress.done()
     say(f"{binary.name} is ready")
 
 

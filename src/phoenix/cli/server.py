@@ -28,13 +28,16 @@ def up() -> None:
 
     Example: phoenix up && phoenix status
     """
-    import sys
-
+    from phoenix.cli.progress import Progress
     from phoenix.collectors import distribution
     from phoenix.processes import machine
-    from phoenix.settings import data_dir
+    from phoenix.settings import data_dir, load
 
-    distribution.build(data_dir(), lambda said: print(said, file=sys.stderr))
+    machine.refuse_when_up(data_dir())
+    load(choose_ports=True)  # a port that is taken is told now, not after the build
+    progress = Progress()
+    distribution.build(data_dir(), progress)
+    progress.done()
     running = machine.up_detached(data_dir())
     output.show(
         asdict(running),

@@ -89,6 +89,16 @@ def up_tethered(data_dir: Path) -> Tethered:
     return Tethered(*_started(data_dir, start))
 
 
+def refuse_when_up(data_dir: Path) -> None:
+    """One Phoenix a data directory.
+
+    Raises:
+        PhoenixAlreadyUp: with where it answers and how to end it.
+    """
+    if status(data_dir) is not None:
+        raise already_running(data_dir)
+
+
 def down(data_dir: Path, *, purge: bool = False) -> bool:
     """End the Phoenix of this data directory; with `purge`, remove the directory too.
 
@@ -152,8 +162,7 @@ def remove_all(folder: Path) -> None:
 def _started(
     data_dir: Path, start: Callable[[], subprocess.Popen[bytes]]
 ) -> tuple[subprocess.Popen[bytes], Running]:
-    if status(data_dir) is not None:
-        raise already_running(data_dir)
+    refuse_when_up(data_dir)
     state.remove(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     process = start()
