@@ -25,7 +25,7 @@ class Progress:
             sys.stderr.write("\r" + line.ljust(self._width))
             self._width = len(line)
         else:
-            step, now = line.split(":")[0].split(" (")[0], time.monotonic()
+            step, now = line.split(":", maxsplit=1)[0].split(" (", maxsplit=1)[0], time.monotonic()
             if step == self._step and now - self._shown_at < EVERY_S:
                 return
             self._step, self._shown_at = step, now
