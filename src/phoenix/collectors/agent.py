@@ -12,6 +12,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,9 @@ class Agent:
         self._told: dict[str, ShadowStatus] = {}
         self._sampled: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
+        # One client for good, on loopback only: making one reads every certificate of the system,
+        # which costs more than the collector that is asked.
+        self._client = httpx.AsyncClient(trust_env=False, verify=False)  # noqa: S501
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tend, read and sample until `stop` is set, then end everything."""
@@ -76,6 +80,7 @@ class Agent:
         finally:
             for shadow in self._shadows.values():
                 shadow.end()
+            await self._client.aclose()
 
     async def _every(self, stop: asyncio.Event, period_s: float, act: _Act) -> None:
         said = ""
@@ -105,29 +110,39 @@ class Agent:
     async def _rows(self) -> None:
         async with self._database.transaction() as tx:
             wanted = {spec.experiment_id: spec for spec in await store.wanted(tx)}
-        for gone in set(self._shadows) - set(wanted):
-            self._shadows.pop(gone).end()
-            self._told.pop(gone, None)
-            self._broken.pop(gone, None)
-            await self._tell(gone, ShadowStatus(phase="stopped", members={}))
+            unsettled = await store.unsettled(tx)
+        for gone in {*self._shadows, *self._broken, *unsettled} - set(wanted):
+            await self._end(gone)
         for experiment_id, spec in wanted.items():
             if experiment_id not in self._shadows:
-                self._shadows[experiment_id] = self._shadow(spec)
+                self._begin(spec)
             await self._tell(experiment_id, self._status(experiment_id))
         await self._flush()
 
-    def _shadow(self, spec: ShadowSpec) -> Shadow:
-        return Shadow(
-            spec, binary=self._binary, data_dir=self._data_dir, salt=salt(self._data_dir),
-            load=self._load,
-        )  # fmt: skip
+    def _begin(self, spec: ShadowSpec) -> None:
+        try:
+            self._shadows[spec.experiment_id] = Shadow(
+                spec, binary=self._binary, data_dir=self._data_dir, salt=salt(self._data_dir),
+                load=self._load,
+            )  # fmt: skip
+        except OSError as error:  # a full disk, a folder of somebody else: told, and tried again
+            self._broken[spec.experiment_id] = str(error)
+        else:
+            self._broken.pop(spec.experiment_id, None)
+
+    async def _end(self, experiment_id: str) -> None:
+        if experiment_id in self._shadows:
+            self._shadows.pop(experiment_id).end()
+        self._told.pop(experiment_id, None)
+        self._broken.pop(experiment_id, None)
+        self._sampled.pop(experiment_id, None)
+        await self._tell(experiment_id, ShadowStatus(phase="stopped", members={}))
 
     def _status(self, experiment_id: str) -> ShadowStatus:
-        status = self._shadows[experiment_id].status()
+        shadow = self._shadows.get(experiment_id)
+        status = shadow.status() if shadow else ShadowStatus(phase="failed", members={})
         if experiment_id in self._broken:
-            return ShadowStatus(
-                phase="failed", members=status.members, load=self._broken[experiment_id]
-            )
+            return replace(status, phase="failed", last_error=self._broken[experiment_id])
         return status
 
     async def _tell(self, experiment_id: str, status: ShadowStatus) -> None:
@@ -141,11 +156,10 @@ class Agent:
         due = [(i, s) for i, s in self._shadows.items() if self._is_due(i, s)]
         if not due:
             return
-        async with httpx.AsyncClient(trust_env=False) as client:
-            for experiment_id, shadow in due:
-                for member in shadow.members.values():
-                    self._samples.append(await self._of(client, experiment_id, member))
-                self._samples.extend(self._of_host(experiment_id))
+        for experiment_id, shadow in due:
+            for member in shadow.members.values():
+                self._samples.append(await self._of(experiment_id, member))
+            self._samples.extend(self._of_host(experiment_id))
 
     def _is_due(self, experiment_id: str, shadow: Shadow) -> bool:
         """Once an interval, and at once when a member changed: a pause must not be missed."""
@@ -157,11 +171,11 @@ class Agent:
         self._sampled[experiment_id] = (moment, states)
         return True
 
-    async def _of(self, client: httpx.AsyncClient, experiment_id: str, member: Member) -> Sample:
+    async def _of(self, experiment_id: str, member: Member) -> Sample:
         cpu_s, rss_bytes = use_of(member.pid)
         said = None
         if member.state == "running":
-            said = await selfmetrics.read(client, member.telemetry_port)
+            said = await selfmetrics.read(self._client, member.telemetry_port)
         return Sample(
             experiment_id=experiment_id,
             member=member.name,

@@ -8,6 +8,7 @@ since it serves only after every component has started.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from phoenix.collectors import rules
 from phoenix.collectors.model import MemberState, MemberStatus
 from phoenix.host import proc, tether
+from phoenix.host.ports import free_port, is_free
 
 END_WITHIN_S = 1.0
 READY_WITHIN_S = 20.0
@@ -69,6 +71,7 @@ class Member:
             self.state = "waiting"
         if self._process is not None and self._process.poll() is not None:
             self._ended(moment)
+        keep_within(self.log, LOG_BYTES_MAX)
         if self.state == "failed":
             return
         if self._process is None and moment >= self._not_before:
@@ -88,8 +91,9 @@ class Member:
 
     def _start(self, now: datetime, moment: float) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES_MAX:
-            self.log.replace(self.log.with_suffix(".log.1"))
+        if not is_free(self.telemetry_port):
+            # Taken while nobody held it: an outgoing connection of anybody may have got it.
+            self.telemetry_port = free_port()
         limit = self.memory_limit_mib * 1024 * 1024
         with self.log.open("ab") as log:
             self._process = tether.spawn(
@@ -128,6 +132,19 @@ class Member:
         never_ready = self.state == "starting" and self._failures >= rules.FAILED_STARTS_MAX
         self.state = "failed" if never_ready else "waiting"
         self._not_before = moment + rules.backoff_s(self._failures)
+
+
+def keep_within(log: Path, bytes_max: int) -> None:
+    """Set a log that grew too long aside, over the one before, and let its writer begin anew.
+
+    The writer appends, so it goes on at the new end; a line written meanwhile may be lost.
+    """
+    try:
+        if log.stat().st_size > bytes_max:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
+    except FileNotFoundError:
+        return
 
 
 def listens(port: int) -> bool:

@@ -46,11 +46,15 @@ class MemberStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowStatus:
-    """How a shadow is. `load` tells about the process load it owns, None without one."""
+    """How a shadow is. `load` tells about the process load it owns, None without one.
+
+    `last_error` is what keeps the shadow as a whole from running; a member has its own.
+    """
 
     phase: ShadowPhase
     members: Mapping[str, MemberStatus]
     load: str | None = None
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,12 @@ WHERE experiment_id = %(experiment_id)s AND wanted = 'run';
 -- wanted_shadows --
 SELECT experiment_id, spec FROM shadows WHERE wanted = 'run' ORDER BY experiment_id;
 
+-- unsettled_shadows --
+-- Their agent may have ended before it could say so, and with it the shadow.
+SELECT experiment_id FROM shadows
+WHERE wanted = 'stop' AND status ->> 'phase' IS DISTINCT FROM 'stopped'
+ORDER BY experiment_id;
+
 -- set_status --
 UPDATE shadows SET status = %(status)s, updated_at = %(now)s
 WHERE experiment_id = %(experiment_id)s;

@@ -35,12 +35,22 @@ async def wanted(tx: Transaction) -> list[ShadowSpec]:
     return [ShadowSpec(**row["spec"]) for row in await tx.fetch_all(_Q["wanted_shadows"])]
 
 
+async def unsettled(tx: Transaction) -> list[str]:
+    """Every shadow that should have ended and of which nobody said that it did."""
+    return [row["experiment_id"] for row in await tx.fetch_all(_Q["unsettled_shadows"])]
+
+
 async def set_status(
     tx: Transaction, experiment_id: str, status: ShadowStatus, now: datetime
 ) -> None:
     """What the agent says."""
     members = {name: _member_row(member) for name, member in status.members.items()}
-    row = {"phase": status.phase, "members": members, "load": status.load}
+    row = {
+        "phase": status.phase,
+        "members": members,
+        "load": status.load,
+        "last_error": status.last_error,
+    }
     await tx.execute(
         _Q["set_status"], {"experiment_id": experiment_id, "status": jsonb(row), "now": now}
     )
@@ -58,6 +68,7 @@ async def get_status(tx: Transaction, experiment_id: str) -> ShadowStatus | None
         phase=said["phase"],
         members={name: _member(member) for name, member in said["members"].items()},
         load=said["load"],
+        last_error=said.get("last_error"),
     )
 
 

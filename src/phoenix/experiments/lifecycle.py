@@ -186,5 +186,6 @@ def _ending(verdict: Verdict) -> Phase:
 
 
 def _shadow_error(shadow: ShadowStatus) -> str:
-    errors = [f"{name}: {m.last_error}" for name, m in shadow.members.items() if m.last_error]
+    errors = [shadow.last_error] if shadow.last_error else []
+    errors += [f"{name}: {m.last_error}" for name, m in shadow.members.items() if m.last_error]
     return "the shadow failed: " + ("; ".join(errors) or "no reason given")
