@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,15 @@ from phoenix.base.clock import rfc3339
 from phoenix.collectors import distribution
 from phoenix.collectors.model import Sample
 from phoenix.collectors.service import CollectorsService
-from phoenix.experiments import deployment, rules
-from phoenix.experiments.evidence import Evidence
-from phoenix.experiments.model import Experiment, Spec
-from phoenix.experiments.report.document import Facts, Material, TrajectoryPoint, build
+from phoenix.experiments import deployment
+from phoenix.experiments.model import Experiment
+from phoenix.experiments.report.document import Facts, Material, build
+from phoenix.experiments.report.retelling import retold
 from phoenix.experiments.store import StoredRevision
-from phoenix.experiments.timeline import intervals
 from phoenix.measurement import cards
 from phoenix.measurement.model import Tick
 from phoenix.measurement.service import MeasurementService
 
-# The band of the long run is drawn at about this many moments.
-TRAJECTORY_POINTS = 60
 _PAGE = 1000
 
 
@@ -76,16 +73,13 @@ async def document(
     """
     ticks = [t for t in await _ticks(measurement, experiment.id) if t.tick <= judged_tick]
     samples = await _samples(collectors, experiment.id)
-    evidence, trajectory = _folded(experiment.spec, ticks, samples)
     return build(
         Material(
             experiment=experiment,
-            ticks=ticks,
             names=await measurement.names(experiment.id),
             samples=samples,
             revisions=revisions,
-            evidence=evidence,
-            trajectory=trajectory,
+            retold=retold(experiment.spec, ticks, samples),
             cards=cards.load(),
             facts=_facts(data_dir),
             shares_scrape=deployment.shares_scrape(experiment.spec),
@@ -107,26 +101,6 @@ async def _samples(collectors: CollectorsService, experiment_id: str) -> list[Sa
     while page := await collectors.samples(experiment_id, found[-1].id if found else 0):
         found += page
     return sorted(found, key=lambda s: s.at)
-
-
-def _folded(
-    spec: Spec, ticks: Sequence[Tick], samples: Sequence[Sample]
-) -> tuple[Evidence, list[TrajectoryPoint]]:
-    told = intervals(samples)
-    every = max(1, len(ticks) // TRAJECTORY_POINTS)
-    evidence = Evidence().with_samples(samples)
-    trajectory: list[TrajectoryPoint] = []
-    for number, tick in enumerate(ticks):
-        evidence = evidence.updated(tick, spec, told)
-        if evidence.ticks and (number % every == 0 or number == len(ticks) - 1):
-            trajectory.append(_point(spec, evidence))
-    return evidence, trajectory
-
-
-def _point(spec: Spec, evidence: Evidence) -> TrajectoryPoint:
-    known = rules.progress(spec, evidence)
-    low, high = known["band"] or (None, None)
-    return TrajectoryPoint(ticks=evidence.ticks, reduction=known["reduction"], low=low, high=high)
 
 
 def _facts(data_dir: Path) -> Facts:

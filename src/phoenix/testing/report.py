@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from phoenix.collectors.model import Sample
 from phoenix.experiments import rules
-from phoenix.experiments.evidence import Evidence
 from phoenix.experiments.model import Experiment, Spec, State, Verdict
-from phoenix.experiments.report.document import Facts, Material, TrajectoryPoint, build
-from phoenix.experiments.reporting import TRAJECTORY_POINTS
+from phoenix.experiments.report.document import Facts, Material, build
+from phoenix.experiments.report.retelling import retold
 from phoenix.experiments.store import StoredRevision
 from phoenix.measurement.cards import load
 from phoenix.measurement.model import NameSeen, Tick
@@ -43,38 +41,21 @@ def material(
     """A healthy run of `count` evidence ticks, its verdict included."""
     asked = asked or spec()
     ticks = changes.pop("ticks", None) or healthy(count + asked.warmup_ticks, seed)
-    samples = sampled(len(ticks), seed)
-    evidence, trajectory = _followed(asked, ticks)
-    evidence = evidence.with_samples(samples)
+    samples = changes.pop("samples", sampled(len(ticks), seed))
+    told = retold(asked, ticks, samples)
     values: dict[str, Any] = {
-        "experiment": _finished(asked, rules.judge(asked, evidence, finished=True), len(ticks)),
-        "ticks": ticks,
+        "experiment": _finished(
+            asked, rules.judge(asked, told.evidence, finished=True), len(ticks)
+        ),
         "names": names(seed),
         "samples": samples,
         "revisions": _revisions(),
-        "evidence": evidence,
-        "trajectory": trajectory,
+        "retold": told,
         "cards": load(),
         "facts": FACTS,
         "shares_scrape": True,
     }
     return Material(**{**values, **changes})
-
-
-def _followed(asked: Spec, ticks: Sequence[Tick]) -> tuple[Evidence, list[TrajectoryPoint]]:
-    every = max(1, len(ticks) // TRAJECTORY_POINTS)
-    evidence, path = Evidence(), []
-    for number, one in enumerate(ticks):
-        evidence = evidence.updated(one, asked)
-        if evidence.ticks and number % every == 0:
-            known = rules.progress(asked, evidence)
-            low, high = known["band"] or (None, None)
-            path.append(
-                TrajectoryPoint(
-                    ticks=evidence.ticks, reduction=known["reduction"], low=low, high=high
-                )
-            )
-    return evidence, path
 
 
 def _finished(asked: Spec, verdict: Verdict | None, ticks: int) -> Experiment:

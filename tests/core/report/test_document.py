@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from phoenix.experiments.report.document import SCHEMA
 from phoenix.experiments.report.reading import SCHEMA as DRAWN
 from phoenix.experiments.report.reading import checked
-from phoenix.testing.evidence import spec, tick
-from phoenix.testing.report import document, losing, material
+from phoenix.testing.evidence import START, spec, tick
+from phoenix.testing.report import document, healthy, losing, material, sampled
 
 
 def test_it_is_json_and_the_same_material_gives_the_same_bytes() -> None:
@@ -21,11 +22,11 @@ def test_it_is_json_and_the_same_material_gives_the_same_bytes() -> None:
 
 
 def test_only_evidence_ticks_are_counted() -> None:
-    made = material()
+    asked = spec()
     counted = document()["series"]["ticks"]
-    excluded = next(t.tick for t in made.ticks if t.excluded)
+    excluded = next(t.tick for t in healthy(150 + asked.warmup_ticks, 7) if t.excluded)
     numbers = [row["tick"] for row in counted]
-    assert numbers[0] == made.experiment.spec.warmup_ticks
+    assert numbers[0] == asked.warmup_ticks
     assert excluded not in numbers
     assert len(numbers) == document()["ticks"]["evidence"] == 149
     assert document()["ticks"]["excluded"] == {"meter_restarted": 1}
@@ -41,10 +42,26 @@ def test_four_numbers_are_means_per_scrape_and_series_over_the_run_stand_beside(
 
 
 def test_a_silent_candidate_counts_as_zero_not_as_missing() -> None:
-    ticks = [tick(n, candidate=None if n == 5 else tick(n).candidate) for n in range(12)]
-    silent = [t.tick for t in ticks if t.candidate is None]
-    rows = {row["tick"]: row for row in document(ticks=ticks)["series"]["ticks"]}
-    assert all(rows[n]["series"][1] == 0 for n in silent if n in rows)
+    ticks = [tick(n) for n in range(12)]
+    ticks[5] = replace(ticks[5], candidate=None, excluded="unpaired:candidate")
+    made = document(ticks=ticks)
+    rows = {row["tick"]: row for row in made["series"]["ticks"]}
+    assert made["ticks"]["silent"] == 1
+    assert rows[5]["series"] == [1000, 0]
+    assert made["reduction"]["series"]["candidate"] == pytest.approx(150 * 9 / 10)
+
+
+def test_ticks_around_a_pause_are_left_out_and_no_other() -> None:
+    begin, end = START + timedelta(seconds=20), START + timedelta(seconds=30)
+    samples = [
+        replace(s, state="paused") if s.member == "candidate" and begin <= s.at < end else s
+        for s in sampled(62, 7)
+    ]
+    made = document(ticks=[tick(n) for n in range(62)], samples=samples)
+    numbers = [row["tick"] for row in made["series"]["ticks"]]
+    assert numbers == [*range(2, 19), *range(30, 62)]
+    assert made["ticks"]["evidence"] == len(numbers)
+    assert made["ticks"]["excluded"] == {"paused": 11}
 
 
 def test_lost_critical_names_come_first_and_are_named_apart() -> None:

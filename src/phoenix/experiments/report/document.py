@@ -13,8 +13,9 @@ from typing import Any
 
 from phoenix.base.clock import rfc3339
 from phoenix.collectors.model import ARMS, Sample
-from phoenix.experiments.evidence import CONSERVED_LEVELS, Evidence
+from phoenix.experiments.evidence import CONSERVED_LEVELS
 from phoenix.experiments.model import Experiment
+from phoenix.experiments.report.retelling import Retold
 from phoenix.experiments.store import StoredRevision
 from phoenix.measurement.cost import Cost, RateCard, cost, savings, usage_of
 from phoenix.measurement.model import ArmTick, NameSeen, Tick
@@ -41,26 +42,14 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrajectoryPoint:
-    """What was known of the reduction after so many ticks; the band is of the long run."""
-
-    ticks: int
-    reduction: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """Everything that was kept of one experiment."""
 
     experiment: Experiment
-    ticks: Sequence[Tick]
     names: Sequence[NameSeen]
     samples: Sequence[Sample]
     revisions: Mapping[str, StoredRevision]
-    evidence: Evidence
-    trajectory: Sequence[TrajectoryPoint]
+    retold: Retold
     cards: Sequence[RateCard]
     facts: Facts
     shares_scrape: bool
@@ -70,17 +59,17 @@ def build(material: Material) -> dict[str, Any]:
     """Return the report document of a completed experiment."""
     experiment = material.experiment
     assert experiment.verdict is not None, "only a completed experiment is reported"
-    counted = evidence_ticks(material)
+    evidence, counted = material.retold.evidence, material.retold.counted
     return {
         "schema": SCHEMA,
         "experiment": _experiment(material),
         "verdict": experiment.verdict.to_dict(),
         "reduction": _reduction(counted),
         "ticks": {
-            "warmup": material.evidence.warmup_ticks,
-            "evidence": material.evidence.ticks,
-            "silent": material.evidence.silent_ticks,
-            "excluded": dict(sorted(material.evidence.excluded.items())),
+            "warmup": evidence.warmup_ticks,
+            "evidence": evidence.ticks,
+            "silent": evidence.silent_ticks,
+            "excluded": dict(sorted(evidence.excluded.items())),
         },
         "processes": _processes(material.names),
         "costs": _costs(material, counted),
@@ -90,12 +79,6 @@ def build(material: Material) -> dict[str, Any]:
         "configurations": _configurations(material.revisions),
         "provenance": _provenance(material),
     }
-
-
-def evidence_ticks(material: Material) -> list[Tick]:
-    """The ticks that count: both arms there, after the warm-up, not excluded."""
-    both = [t for t in material.ticks if t.baseline is not None and t.excluded is None]
-    return both[material.evidence.warmup_ticks :][: material.evidence.ticks]
 
 
 def _experiment(material: Material) -> dict[str, Any]:
@@ -271,7 +254,7 @@ def _series(material: Material, counted: Sequence[Tick]) -> dict[str, Any]:
     rows = []
     for t in counted:
         b, c = t.baseline, t.candidate
-        assert b is not None
+        assert b is not None, "a tick without a baseline is no evidence"
         rows.append(
             {
                 "tick": t.tick,
@@ -286,7 +269,7 @@ def _series(material: Material, counted: Sequence[Tick]) -> dict[str, Any]:
                 "rss": [memory[a].get(int(t.at.timestamp())) for a in ARMS],
             }
         )
-    return {"ticks": rows, "trajectory": [asdict(point) for point in material.trajectory]}
+    return {"ticks": rows, "trajectory": [asdict(point) for point in material.retold.trajectory]}
 
 
 def _conservation_error(baseline: ArmTick, candidate: ArmTick | None) -> float | None:
