@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from phoenix.collectors.model import Sample
 from phoenix.experiments.report.document import SCHEMA
 from phoenix.experiments.report.reading import SCHEMA as DRAWN
 from phoenix.experiments.report.reading import checked
-from phoenix.testing.evidence import START, spec, tick
+from phoenix.testing.evidence import START, arm, spec, tick
 from phoenix.testing.report import document, healthy, losing, material, sampled
 
 
@@ -79,9 +80,9 @@ def test_costs_say_what_was_measured_and_as_what_it_is_priced() -> None:
     assert costs["priced_interval_s"] == 60
     for card in costs["cards"]:
         assert card["extrapolated"] is True
-        for arm in ("baseline", "candidate"):
-            assert card[arm]["inputs"][0] == "window: 149 scrapes, priced as one every 60 s"
-            assert (card[arm]["month"] is None) == (card[arm]["missing"] is not None)
+        for side in ("baseline", "candidate"):
+            assert card[side]["inputs"][0] == "window: 149 scrapes, priced as one every 60 s"
+            assert (card[side]["month"] is None) == (card[side]["missing"] is not None)
 
 
 def test_an_interval_longer_than_a_minute_is_priced_as_it_is() -> None:
@@ -113,3 +114,51 @@ def test_an_abort_is_reported_with_the_ticks_until_then() -> None:
     assert made["verdict"]["aborted"] is True
     assert made["series"]["ticks"][-1]["coverage"] == pytest.approx(2 / 3)
     assert "nginx[41]" in made["verdict"]["sentence"]
+
+
+def test_use_is_known_whenever_in_the_interval_the_samples_were_taken() -> None:
+    ticks = [replace(tick(n), at=START + timedelta(seconds=10 * n)) for n in range(30)]
+    samples = [
+        replace(s, at=START + (s.at - START) * 10 + timedelta(seconds=3.4)) for s in sampled(31, 7)
+    ]
+    made = document(asked=spec(interval_s=10.0), ticks=ticks, samples=samples)
+    rows = made["series"]["ticks"]
+    assert rows
+    assert all(None not in (*row["cores"], *row["rss"]) for row in rows)
+
+
+def test_what_is_left_out_is_not_called_unobserved() -> None:
+    ticks = [tick(n) for n in range(62)]
+    gap = [replace(t, excluded="meter_restarted") if 20 <= t.tick < 50 else t for t in ticks]
+    whole, part = (document(ticks=t, samples=_idle(62))["unobserved"] for t in (ticks, gap))
+    assert (whole["ticks"], part["ticks"]) == (60, 30)
+    assert whole["host_cpu_s"] == pytest.approx(60 * 3.0)
+    assert whole["unobserved_cpu_s"] == pytest.approx(60 * 0.5)
+    assert part["unobserved_cpu_s"] == pytest.approx(30 * 0.5)
+
+
+def test_unobserved_is_in_every_tick_and_unknown_without_the_processes_cpu() -> None:
+    ticks = [tick(n) for n in range(20)]
+    ticks[9] = tick(9, baseline=arm(1000, increments={}))
+    rows = document(ticks=ticks, samples=_idle(20))["series"]["ticks"]
+    for row in rows:
+        if row["tick"] == 9:
+            assert row["cpu_s"] is None
+        else:
+            assert row["cpu_s"]["unobserved"] == pytest.approx(0.5)
+
+
+def _idle(count: int) -> list[Sample]:
+    """A host that is busy for 3 cores while members use nothing; processes show 2.5."""
+    return [
+        Sample(
+            experiment_id="exp-a1b2c3d4",
+            member=member,
+            at=START + timedelta(seconds=n),
+            state="running",
+            cpu_s=busy * n,
+            rss_bytes=2**20,
+        )
+        for n in range(count)
+        for member, busy in (("host", 3.0), ("scraper", 0.0), ("baseline", 0.0), ("candidate", 0.0))
+    ]

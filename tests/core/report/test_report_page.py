@@ -155,6 +155,14 @@ def test_a_report_with_a_broken_part_is_refused_not_half_drawn(report: dict[str,
                 html.render({**report, part: broken})
 
 
+def test_a_report_from_before_a_field_was_added_is_still_drawn(report: dict[str, Any]) -> None:
+    old = copy.deepcopy(report)
+    del old["unobserved"]["ticks"]
+    for row in old["series"]["ticks"]:
+        del row["cpu_s"]
+    assert "insufficient data" in html.render(old)
+
+
 def test_unseen_characters_are_spelled_out_everywhere(report: dict[str, Any]) -> None:
     assert visible("a\x1b[2J\u202eb\x00\x9b\ud800\tc\n") == (
         "a\\x1b[2J\\u202eb\\x00\\x9b\\ud800\tc\n"

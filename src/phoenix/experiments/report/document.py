@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from phoenix.collectors.model import ARMS, Sample
 from phoenix.experiments.evidence import CONSERVED_LEVELS
 from phoenix.experiments.model import Experiment
 from phoenix.experiments.report.retelling import Retold
+from phoenix.experiments.report.usage import Counter, Level
 from phoenix.experiments.store import StoredRevision
 from phoenix.measurement.cost import Cost, RateCard, cost, savings, usage_of
 from phoenix.measurement.model import ArmTick, NameSeen, Tick
@@ -60,6 +62,7 @@ def build(material: Material) -> dict[str, Any]:
     experiment = material.experiment
     assert experiment.verdict is not None, "only a completed experiment is reported"
     evidence, counted = material.retold.evidence, material.retold.counted
+    series = _series(material)
     return {
         "schema": SCHEMA,
         "experiment": _experiment(material),
@@ -74,8 +77,8 @@ def build(material: Material) -> dict[str, Any]:
         "processes": _processes(material.names),
         "costs": _costs(material, counted),
         "overhead": _overhead(material.samples),
-        "unobserved": _unobserved(counted, material.samples),
-        "series": _series(material, counted),
+        "unobserved": _unobserved(series["ticks"]),
+        "series": series,
         "configurations": _configurations(material.revisions),
         "provenance": _provenance(material),
     }
@@ -208,53 +211,18 @@ def _cores(samples: Sequence[Sample]) -> float | None:
     return used / seconds if seconds else None
 
 
-def _unobserved(ticks: Sequence[Tick], samples: Sequence[Sample]) -> dict[str, Any]:
-    """Host CPU that no shown process accounts for, over the window of the evidence."""
-    if not ticks:
-        return {
-            "host_cpu_s": None,
-            "shown_cpu_s": None,
-            "own_cpu_s": None,
-            "unobserved_cpu_s": None,
-        }
-    begin, end = ticks[0].at, ticks[-1].at
-    inside = [s for s in samples if begin <= s.at <= end and s.cpu_s is not None]
-    host = _risen([s for s in inside if s.member == "host"])
-    own = sum(
-        _risen([s for s in inside if s.member == m]) or 0.0
-        for m in {s.member for s in inside} - {"host"}
-    )
-    shown = [
-        t.baseline.increments.get("process.cpu.time", 0.0)
-        for t in ticks
-        if t.baseline and t.baseline.increments is not None
-    ]
-    total = sum(shown) if shown else None
-    return {
-        "host_cpu_s": host,
-        "shown_cpu_s": total,
-        "own_cpu_s": own,
-        "unobserved_cpu_s": unobserved(host, total, own),
-    }
-
-
-def _risen(samples: Sequence[Sample]) -> float | None:
-    if len(samples) < 2:
-        return None
-    return sum(max(0.0, (b.cpu_s or 0.0) - (a.cpu_s or 0.0)) for a, b in pairwise(samples))
-
-
-def _series(material: Material, counted: Sequence[Tick]) -> dict[str, Any]:
+def _series(material: Material) -> dict[str, Any]:
     """What the plots show, tick by tick."""
-    cores = {arm: _cores_by_second(material.samples, arm) for arm in ARMS}
-    memory = {
-        arm: {int(s.at.timestamp()): s.rss_bytes for s in material.samples if s.member == arm}
-        for arm in ARMS
-    }
+    interval_s = material.experiment.spec.interval_s
+    members = _by_member(material.samples)
+    counters = {member: Counter(samples) for member, samples in members.items()}
+    levels = {arm: Level(members.get(arm, ())) for arm in ARMS}
     rows = []
-    for t in counted:
+    for t in material.retold.counted:
         b, c = t.baseline, t.candidate
         assert b is not None, "a tick without a baseline is no evidence"
+        begin = t.at - timedelta(seconds=interval_s)
+        used = [counters[a].rise(begin, t.at) if a in counters else None for a in ARMS]
         rows.append(
             {
                 "tick": t.tick,
@@ -265,11 +233,52 @@ def _series(material: Material, counted: Sequence[Tick]) -> dict[str, Any]:
                 if t.critical_baseline
                 else None,
                 "conservation_error": _conservation_error(b, c),
-                "cores": [cores[a].get(int(t.at.timestamp())) for a in ARMS],
-                "rss": [memory[a].get(int(t.at.timestamp())) for a in ARMS],
+                "cores": [None if cpu_s is None else cpu_s / interval_s for cpu_s in used],
+                "rss": [levels[a].near(t.at, interval_s) for a in ARMS],
+                "cpu_s": _cpu(t, b, interval_s, counters),
             }
         )
     return {"ticks": rows, "trajectory": [asdict(point) for point in material.retold.trajectory]}
+
+
+def _cpu(
+    tick: Tick, baseline: ArmTick, interval_s: float, counters: Mapping[str, Counter]
+) -> dict[str, float] | None:
+    """Where the host's CPU seconds went since the baseline's previous tick; None if not known."""
+    begin = tick.at - timedelta(seconds=interval_s * (baseline.span_ticks or 1))
+    shown = (baseline.increments or {}).get("process.cpu.time")
+    host = counters["host"].rise(begin, tick.at) if "host" in counters else None
+    own = sum(c.known_rise(begin, tick.at) for name, c in counters.items() if name != "host")
+    unseen = unobserved(host, shown, own)
+    if host is None or shown is None or unseen is None:
+        return None
+    return {"host": host, "shown": shown, "own": own, "unobserved": unseen}
+
+
+def _unobserved(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Host CPU that no shown process accounts for, over the ticks in which all of it is known.
+
+    The rest is taken of the sums, not summed: kernel clocks are coarse, and a tick's noise may lie
+    on either side of nothing.
+    """
+    known = [row["cpu_s"] for row in rows if row["cpu_s"] is not None]
+    host, shown, own = (
+        sum(cpu_s[of] for cpu_s in known) if known else None for of in ("host", "shown", "own")
+    )
+    return {
+        "ticks": len(known),
+        "host_cpu_s": host,
+        "shown_cpu_s": shown,
+        "own_cpu_s": own,
+        "unobserved_cpu_s": unobserved(host, shown, own or 0.0),
+    }
+
+
+def _by_member(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.member, []).append(sample)
+    return found
 
 
 def _conservation_error(baseline: ArmTick, candidate: ArmTick | None) -> float | None:
@@ -280,16 +289,6 @@ def _conservation_error(baseline: ArmTick, candidate: ArmTick | None) -> float |
             error = abs(candidate.levels.get(metric, 0.0) - arrived) / arrived
             worst = error if worst is None else max(worst, error)
     return worst
-
-
-def _cores_by_second(samples: Sequence[Sample], member: str) -> dict[int, float]:
-    mine = [s for s in samples if s.member == member and s.cpu_s is not None]
-    found = {}
-    for a, b in pairwise(mine):
-        seconds = (b.at - a.at).total_seconds()
-        if seconds > 0 and (b.cpu_s or 0.0) >= (a.cpu_s or 0.0):
-            found[int(b.at.timestamp())] = ((b.cpu_s or 0.0) - (a.cpu_s or 0.0)) / seconds
-    return found
 
 
 def _configurations(revisions: Mapping[str, StoredRevision]) -> dict[str, Any]:
