@@ -161,6 +161,16 @@ def test_a_file_that_is_no_report_is_refused() -> None:
         views.report({"a": 1})
 
 
+def test_a_report_with_a_broken_part_is_refused_with_a_remedy() -> None:
+    made = document()
+    shown = set(made) - {"schema", "series", "configurations", "provenance"}
+    for part in sorted(shown):
+        for broken in (None, 3, "x"):
+            with pytest.raises(ReportUnreadable) as refused:
+                views.report({**made, part: broken})
+            assert refused.value.remedy is not None
+
+
 def test_the_picture_of_the_result_asks_nothing_of_any_server(tmp_path: Path) -> None:
     first, second = tmp_path / "a.svg", tmp_path / "b.svg"
     views.save_terminal_svg(document(), first)

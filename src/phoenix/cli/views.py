@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phoenix.experiments.report.reading import checked
+from phoenix.experiments.report.reading import checked, drawing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,13 +29,31 @@ def report(document: Mapping[str, Any]) -> RenderableType:
     """The whole result, at most 80 columns wide.
 
     Raises:
-        ReportUnreadable: it is no report that this version knows.
+        ReportUnreadable: it is no report that this version knows, or a part of it is broken.
     """
+    # A terminal obeys escape sequences, and any program may put one into its name.
+    document = checked(document)
+    with drawing():
+        return _whole(document)
+
+
+def save_terminal_svg(document: Mapping[str, Any], path: Path) -> None:
+    """The same as a picture, for pages that show what a terminal shows. It fetches no font and
+    asks nothing else of any server; the same document gives the same bytes."""
+    from rich.console import Console
+
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=WIDTH + 2, file=nowhere, force_terminal=True)
+        console.print(report(document))
+    title = f"phoenix experiment report {document['experiment']['id']}"
+    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL)
+    path.write_text(picture, encoding="utf-8")
+
+
+def _whole(document: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    # A terminal obeys escape sequences, and any program may put one into its name.
-    document = checked(document)
     return Group(
         _verdict(document),
         _section("Guardrails"),
@@ -50,19 +68,6 @@ def report(document: Mapping[str, Any]) -> RenderableType:
         _overhead(document),
         Text(f"\n{_ticks(document['ticks'])}", style="dim"),
     )
-
-
-def save_terminal_svg(document: Mapping[str, Any], path: Path) -> None:
-    """The same as a picture, for pages that show what a terminal shows. It fetches no font and
-    asks nothing else of any server; the same document gives the same bytes."""
-    from rich.console import Console
-
-    with Path(os.devnull).open("w") as nowhere:
-        console = Console(record=True, width=WIDTH + 2, file=nowhere, force_terminal=True)
-        console.print(report(document))
-    title = f"phoenix experiment report {document['experiment']['id']}"
-    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL)
-    path.write_text(picture, encoding="utf-8")
 
 
 def _verdict(document: Mapping[str, Any]) -> RenderableType:

@@ -18,7 +18,7 @@ from jinja2.exceptions import UndefinedError
 from markupsafe import Markup
 
 from phoenix.experiments.report import plots, text
-from phoenix.experiments.report.reading import ReportUnreadable, checked
+from phoenix.experiments.report.reading import checked, drawing
 
 _TEMPLATES = Path(__file__).with_name("templates")
 ROWS_MAX = 400
@@ -49,13 +49,8 @@ def render(document: Mapping[str, Any]) -> str:
         ReportUnreadable: it is no report, or some part of it is not what it should be.
     """
     report = checked(document)
-    try:
+    with drawing(UndefinedError):
         return _template().render(_known(report))
-    except (UndefinedError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise ReportUnreadable(
-            f"A part of the report is not as it should be: {error}.",
-            remedy="Fetch it again: phoenix experiment report ID -o json > report.json",
-        ) from error
 
 
 def _known(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ page obeys direction marks, so both show them as visible text instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from phoenix.base.errors import Invalid
@@ -54,6 +55,28 @@ def checked(document: object) -> dict[str, Any]:
     cleaned = _cleaned(document)
     assert isinstance(cleaned, dict)
     return cleaned
+
+
+@contextmanager
+def drawing(*more: type[Exception]) -> Iterator[None]:
+    """While a report is drawn: a part that is not what it should be is refused, not half drawn.
+
+    Args:
+        more: what else such a part makes the drawer raise.
+
+    Raises:
+        ReportUnreadable: instead of the drawer's own error.
+    """
+    broken: tuple[type[Exception], ...] = (
+        AttributeError, LookupError, TypeError, ValueError, *more,
+    )  # fmt: skip
+    try:
+        yield
+    except broken as error:
+        raise ReportUnreadable(
+            f"A part of the report is not as it should be: {error}.",
+            remedy="Fetch it again: phoenix experiment report ID -o json > report.json",
+        ) from error
 
 
 def visible(text: str) -> str:
