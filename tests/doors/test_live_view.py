@@ -163,7 +163,7 @@ def test_a_file_that_is_no_report_is_refused() -> None:
 
 def test_a_report_with_a_broken_part_is_refused_with_a_remedy() -> None:
     made = document()
-    shown = set(made) - {"schema", "series", "configurations", "provenance"}
+    shown = set(made) - {"schema", "series", "provenance"}
     for part in sorted(shown):
         for broken in (None, 3, "x"):
             with pytest.raises(ReportUnreadable) as refused:

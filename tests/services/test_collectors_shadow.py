@@ -143,7 +143,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 def assert_baseline_lost_nothing(host: Host, fault_s: float = FAULT_S) -> None:
     """Every scrape that was made is in the baseline's hands, once, with every point."""
     for counter in ("enqueue_failed_metric_points", "send_failed_metric_points"):
-        assert host.counted(SCRAPER, counter, "otlp_grpc/baseline") == 0
+        assert host.counted(SCRAPER, counter, "otlp_http/baseline") == 0
         assert host.counted("baseline", counter, "otlp_http/meter") == 0
     assert host.member(SCRAPER).restarts == host.member("baseline").restarts == 0
     host.member(SCRAPER).end("stopped")  # it hands over what it still holds, then the arm does
@@ -168,7 +168,7 @@ def with_candidate_in_step(host: Host) -> None:
 
 
 def refused_by_the_candidates_queue(host: Host) -> int:
-    return host.counted(SCRAPER, "enqueue_failed_metric_points", "otlp_grpc/candidate")
+    return host.counted(SCRAPER, "enqueue_failed_metric_points", "otlp_http/candidate")
 
 
 def nowhere() -> str:

@@ -1,30 +1,23 @@
-"""The application: middleware in order, then one router per noun.
+"""The application: the framing of every request outside, then one router per noun.
 
-It binds to loopback until identities arrive. A request whose Host is not a loopback name is
-refused, so that a web page cannot reach it through DNS rebinding.
+It binds to loopback until identities arrive.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI
 
 from phoenix import __version__
-from phoenix.api.problems import add_handlers, problem
+from phoenix.api.framing import Allowed, Framing
+from phoenix.api.problems import add_handlers
+from phoenix.api.queries import known_once
 from phoenix.api.routes import experiments, health, pipelines
-from phoenix.base.ids import new_id
 from phoenix.wiring import Services
 
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
-_LOOPBACK = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$")
-
-log = structlog.get_logger()
-
-Next = Callable[[Request], Awaitable[Response]]
+ROUTERS = (health.router, experiments.router, pipelines.router)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -46,28 +39,8 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     add_handlers(app)
-    app.include_router(health.router)
-    app.include_router(experiments.router)
-    app.include_router(pipelines.router)
-
-    @app.middleware("http")
-    async def answer(request: Request, call_next: Next) -> Response:
-        wanted = request.headers.get("x-request-id", "")
-        request.state.request_id = wanted if _REQUEST_ID.match(wanted) else new_id("req")
-        if not _LOOPBACK.match(request.headers.get("host", "")):
-            response: Response = problem(
-                request, 421, "misdirected_request", "This server answers on loopback names only."
-            )
-        else:
-            try:
-                response = await call_next(request)
-            except Exception:  # the outermost middleware: nothing else may see it
-                log.exception("request failed", request_id=request.state.request_id)
-                response = problem(
-                    request, 500, "internal_error", "Phoenix made a mistake; the log tells more."
-                )
-        response.headers["X-Request-Id"] = request.state.request_id
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
-
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(known_once)])
+    routes = [route for router in ROUTERS for route in router.routes]
+    app.add_middleware(Framing, allowed=Allowed(routes))
     return app

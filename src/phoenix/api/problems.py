@@ -24,6 +24,7 @@ from phoenix.base.errors import (
     Unavailable,
 )
 
+# What each category is at this door.
 STATUS: dict[type[PhoenixError], int] = {
     NotFound: 404,
     Conflict: 409,
@@ -33,6 +34,10 @@ STATUS: dict[type[PhoenixError], int] = {
     Unavailable: 503,
     Tampered: 500,
 }
+
+
+_SCHEMA = "GET /openapi.json names the routes and their fields."
+_ENDS_CONNECTION = (408, 413, 414, 431)
 
 
 class Malformed(Invalid):
@@ -69,7 +74,7 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": message,
-        "instance": request.url.path,
+        "instance": request.scope["path"],
         "code": code,
         "error": {"code": code, "message": message},
         "request_id": request_id,
@@ -78,10 +83,23 @@ def problem(
         body["remedy"] = remedy
     if errors:
         body["errors"] = errors
-    answered = {"Cache-Control": "no-store", **(headers or {})}
+    answered = {"Cache-Control": "no-store", "Content-Language": "en", **(headers or {})}
     if retry_after_s is not None:
         answered["Retry-After"] = str(max(1, round(retry_after_s)))
     return JSONResponse(body, status, answered, media_type="application/problem+json")
+
+
+def malformed(request: Request, error: Malformed) -> JSONResponse:
+    """The answer to a request that no route should see."""
+    return problem(
+        request,
+        error.status,
+        error.problem_code,
+        error.message,
+        remedy=error.remedy,
+        # What follows on this connection cannot be trusted once a body was not read to its end.
+        headers={"Connection": "close"} if error.status in _ENDS_CONNECTION else None,
+    )
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -89,11 +107,12 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(PhoenixError)
     async def refused(request: Request, error: PhoenixError) -> JSONResponse:
-        code = error.problem_code if isinstance(error, Malformed) else error.code
+        if isinstance(error, Malformed):
+            return malformed(request, error)
         return problem(
             request,
             status_of(error),
-            code,
+            error.code,
             error.message,
             remedy=error.remedy,
             retry_after_s=getattr(error, "retry_after_s", None),
@@ -107,11 +126,22 @@ def add_handlers(app: FastAPI) -> None:
         ]
         first = error.errors()[0]
         message = f"{found[0]['pointer']}: {first['msg']}"
-        return problem(request, 422, "validation_error", message, errors=found)
+        return problem(request, 422, "validation_error", message, remedy=_SCHEMA, errors=found)
 
     @app.exception_handler(HTTPException)
     async def framing(request: Request, error: HTTPException) -> JSONResponse:
-        code = HTTPStatus(error.status_code).name.lower()
-        return problem(
-            request, error.status_code, code, str(error.detail), headers=dict(error.headers or {})
-        )
+        status = error.status_code
+        if status == HTTPStatus.NOT_FOUND:
+            return problem(
+                request, status, "not_found", "There is nothing at that path.", remedy=_SCHEMA
+            )
+        headers = dict(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = request.state.allow
+            allowed = f"It allows {headers['Allow']}."
+            return problem(
+                request, status, "method_not_allowed", "That method is not for this path.",
+                remedy=allowed, headers=headers,
+            )  # fmt: skip
+        code = HTTPStatus(status).name.lower()
+        return problem(request, status, code, str(error.detail), headers=headers)

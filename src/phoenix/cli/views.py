@@ -66,6 +66,7 @@ def _whole(document: Mapping[str, Any]) -> RenderableType:
         _costs(document["costs"]["cards"]),
         _section("What the measurement cost this host"),
         _overhead(document),
+        *_findings(document["configurations"].get("findings")),
         Text(f"\n{_ticks(document['ticks'])}", style="dim"),
     )
 
@@ -169,6 +170,17 @@ def _overhead(document: Mapping[str, Any]) -> Table:
             f"{share:.0%} of the host's busy time",
         ))  # fmt: skip
     return _table(("", "CPU", "memory"), rows, right=(1, 2))
+
+
+def _findings(findings: Sequence[Mapping[str, Any]] | None) -> list[RenderableType]:
+    """What the linter says of the configuration to deploy; nothing if it says nothing."""
+    if not findings:
+        return []
+    rows = [(f["rule"], f"{f['line']}", f"{f['message']} {f['remedy']}") for f in findings]
+    return [
+        _section("What the linter says of the configuration to deploy"),
+        _table(("rule", "line", ""), rows, right=(1,)),
+    ]
 
 
 def _ticks(ticks: Mapping[str, Any]) -> str:

@@ -180,7 +180,7 @@ class Agent:
             experiment_id=experiment_id,
             member=member.name,
             at=self._clock.now(),
-            state=member.state,
+            state=member.told_state(said.received_points if said else None),
             cpu_s=cpu_s,
             rss_bytes=rss_bytes,
             sent_points=said.sent_points if said else None,

@@ -25,6 +25,7 @@ from phoenix.host.ports import free_port, is_free
 
 END_WITHIN_S = 1.0
 READY_WITHIN_S = 20.0
+FED_WITHIN_S = 20.0
 LOG_BYTES_MAX = 5 * 1024 * 1024
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "HOST_PROC", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -63,6 +64,13 @@ class Member:
             last_error=self.last_error,
             started_at=self.started_at,
         )
+
+    def told_state(self, received_points: int | None) -> str:
+        """The state as evidence needs it: an arm that was just started and has not been fed yet is
+        still starting. After FED_WITHIN_S its silence is its own."""
+        if self.state != "running" or received_points:
+            return self.state
+        return "starting" if time.monotonic() - self._since < FED_WITHIN_S else self.state
 
     def tend(self, now: datetime) -> None:
         """Bring it one step nearer to running; never blocks."""

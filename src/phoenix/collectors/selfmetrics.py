@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+_RECEIVED = "otelcol_receiver_accepted_metric_points"
 _SENT = "otelcol_exporter_sent_metric_points"
 _FAILED = "otelcol_exporter_send_failed_metric_points"
 _REFUSED = "otelcol_exporter_enqueue_failed_metric_points"
@@ -21,6 +22,7 @@ _QUEUE = "otelcol_exporter_queue_size"
 class SelfMetrics:
     """Sums over the collector's exporters since its start."""
 
+    received_points: int
     sent_points: int
     exporter_failed_points: int
     enqueue_failed_points: int
@@ -38,7 +40,7 @@ async def read(client: httpx.AsyncClient, port: int) -> SelfMetrics | None:
 
 def parse(text: str) -> SelfMetrics:
     """Sum what the exporters count."""
-    sums = dict.fromkeys((_SENT, _FAILED, _REFUSED, _QUEUE), 0.0)
+    sums = dict.fromkeys((_RECEIVED, _SENT, _FAILED, _REFUSED, _QUEUE), 0.0)
     wanted = "\n".join(line for line in text.splitlines() if line.startswith((*sums, "# T")))
     for family in text_string_to_metric_families(wanted + "\n"):
         for sample in family.samples:
@@ -46,6 +48,7 @@ def parse(text: str) -> SelfMetrics:
             if name in sums:
                 sums[name] += sample.value
     return SelfMetrics(
+        received_points=int(sums[_RECEIVED]),
         sent_points=int(sums[_SENT]),
         exporter_failed_points=int(sums[_FAILED]),
         enqueue_failed_points=int(sums[_REFUSED]),

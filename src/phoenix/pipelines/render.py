@@ -27,7 +27,7 @@ from phoenix.pipelines.model import CriticalRule, Pipeline, Revision, Value
 from phoenix.pipelines.recipe import Recipe, build
 
 ENVIRONMENT: Mapping[str, str] = {
-    "PHOENIX_OTLP_LISTEN": "arm: host:port on which it receives the scrape (gRPC)",
+    "PHOENIX_OTLP_LISTEN": "arm: host:port on which it receives the scrape (HTTP)",
     "PHOENIX_METER_ENDPOINT": "arm: base URL of this arm at the meter",
     "PHOENIX_METER_TOKEN": "arm: bearer token for the meter",
     "PHOENIX_BASELINE_ENDPOINT": "scraper: host:port of the arm `baseline`",
@@ -100,11 +100,11 @@ def arm(
     made = _without_batch(made)
     receivers: dict[str, Any]
     if fed:
-        grpc = {
+        http = {
             "endpoint": "${env:PHOENIX_OTLP_LISTEN}",
-            "max_recv_msg_size_mib": _LARGEST_MESSAGE_MIB,
+            "max_request_body_size": _LARGEST_MESSAGE_MIB * 1024 * 1024,
         }
-        receivers = {_OTLP: {"protocols": {"grpc": grpc}}}
+        receivers = {_OTLP: {"protocols": {"http": http}}}
         guards: dict[str, Any] = {}
     else:
         scrape, added = _with_helpers(made.scraper)
@@ -145,9 +145,10 @@ def scraper(
     assert all(name.isidentifier() for name in arms), "an arm's name is part of a variable's"
     feed = Recipe(receiver={}, scraper={}, processors={}, branches={"scrape": []})
     exporters = {
-        f"otlp_grpc/{name}": {
-            "endpoint": f"${{env:PHOENIX_{name.upper()}_ENDPOINT}}",
-            "tls": {"insecure": True},
+        # Over HTTP: after an outage gRPC waits by a back-off of its own, up to two minutes, and an
+        # arm that is back would seem blind for that long.
+        f"otlp_http/{name}": {
+            "endpoint": f"http://${{env:PHOENIX_{name.upper()}_ENDPOINT}}",
             "compression": "none",
             "sending_queue": dict(_QUEUE),
             "retry_on_failure": dict(_RETRY),

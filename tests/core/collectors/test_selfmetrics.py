@@ -7,17 +7,19 @@ import pytest
 from phoenix.collectors.selfmetrics import SelfMetrics, parse
 
 PLAIN = """\
+# TYPE otelcol_receiver_accepted_metric_points counter
+otelcol_receiver_accepted_metric_points{receiver="otlp",transport="http"} 1400
 # HELP otelcol_exporter_sent_metric_points Number of metric points successfully sent
 # TYPE otelcol_exporter_sent_metric_points counter
-otelcol_exporter_sent_metric_points{exporter="otlp_grpc/baseline",service="x"} 1363
-otelcol_exporter_sent_metric_points{exporter="otlp_grpc/candidate",service="x"} 1360
+otelcol_exporter_sent_metric_points{exporter="otlp_http/baseline",service="x"} 1363
+otelcol_exporter_sent_metric_points{exporter="otlp_http/candidate",service="x"} 1360
 # HELP otelcol_exporter_queue_size Current size of the retry queue (in batches)
 # TYPE otelcol_exporter_queue_size gauge
-otelcol_exporter_queue_size{data_type="metrics",exporter="otlp_grpc/baseline"} 0
-otelcol_exporter_queue_size{data_type="metrics",exporter="otlp_grpc/candidate"} 3
+otelcol_exporter_queue_size{data_type="metrics",exporter="otlp_http/baseline"} 0
+otelcol_exporter_queue_size{data_type="metrics",exporter="otlp_http/candidate"} 3
 # HELP otelcol_exporter_queue_capacity Fixed capacity of the retry queue (in batches)
 # TYPE otelcol_exporter_queue_capacity gauge
-otelcol_exporter_queue_capacity{exporter="otlp_grpc/candidate"} 60
+otelcol_exporter_queue_capacity{exporter="otlp_http/candidate"} 60
 # HELP otelcol_process_memory_rss Total physical memory
 # TYPE otelcol_process_memory_rss gauge
 otelcol_process_memory_rss 5.4e+07
@@ -41,7 +43,11 @@ def with_total(text: str) -> str:
 @pytest.mark.parametrize("form", [str, with_total])
 def test_exporters_are_summed_and_what_never_happened_is_zero(form: type[str]) -> None:
     assert parse(form(PLAIN)) == SelfMetrics(
-        sent_points=2723, exporter_failed_points=0, enqueue_failed_points=0, queue_size=3
+        received_points=1400,
+        sent_points=2723,
+        exporter_failed_points=0,
+        enqueue_failed_points=0,
+        queue_size=3,
     )
 
 
@@ -53,5 +59,9 @@ def test_failures_are_summed_over_their_kinds(form: type[str]) -> None:
 
 def test_a_collector_that_counts_nothing_yet_has_sent_nothing() -> None:
     assert parse("") == SelfMetrics(
-        sent_points=0, exporter_failed_points=0, enqueue_failed_points=0, queue_size=0
+        received_points=0,
+        sent_points=0,
+        exporter_failed_points=0,
+        enqueue_failed_points=0,
+        queue_size=0,
     )

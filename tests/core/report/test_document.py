@@ -148,6 +148,21 @@ def test_unobserved_is_in_every_tick_and_unknown_without_the_processes_cpu() -> 
             assert row["cpu_s"]["unobserved"] == pytest.approx(0.5)
 
 
+def test_what_the_linter_says_of_the_configuration_to_deploy_is_told() -> None:
+    misspelt = (
+        "receivers:\n  nop: {}\nprocessors:\n  filter/rest:\n    metrics:\n      metric:\n"
+        "      - 'name == \"procss.cpu.time\"'\nexporters:\n  nop: {}\nservice:\n"
+        "  pipelines:\n    metrics:\n      receivers: [nop]\n      exporters: [nop]\n"
+    )
+    roles = material().revisions
+    deployed = replace(roles["production_candidate"], config=misspelt)
+    made = document(revisions={**roles, "production_candidate": deployed})
+    findings = made["configurations"]["findings"]
+    assert findings
+    assert all(f["line"] > 0 and f["message"] and f["remedy"] for f in findings)
+    assert document(revisions={})["configurations"]["findings"] == []
+
+
 def _idle(count: int) -> list[Sample]:
     """A host that is busy for 3 cores while members use nothing; processes show 2.5."""
     return [

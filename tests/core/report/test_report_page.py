@@ -158,9 +158,16 @@ def test_a_report_with_a_broken_part_is_refused_not_half_drawn(report: dict[str,
 def test_a_report_from_before_a_field_was_added_is_still_drawn(report: dict[str, Any]) -> None:
     old = copy.deepcopy(report)
     del old["unobserved"]["ticks"]
+    del old["configurations"]["findings"]
+    del old["experiment"]["conservation_tolerance"]
     for row in old["series"]["ticks"]:
         del row["cpu_s"]
     assert "insufficient data" in html.render(old)
+
+
+def test_what_the_criteria_allow_is_drawn_into_the_plots(page: str) -> None:
+    for limit in ("required 30 %", "allowed 1 %"):
+        assert limit in page
 
 
 def test_unseen_characters_are_spelled_out_everywhere(report: dict[str, Any]) -> None:

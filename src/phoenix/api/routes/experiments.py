@@ -13,8 +13,9 @@ from pydantic import Field
 
 from phoenix.api.bodies import StrictBody, read
 from phoenix.api.problems import Malformed
-from phoenix.base.errors import NotFound
+from phoenix.api.queries import Whole
 from phoenix.base.ids import EXPERIMENT_ID
+from phoenix.experiments.errors import ExperimentNotFound
 from phoenix.experiments.model import State
 from phoenix.experiments.request import ArmRequest, ExperimentRequest, LoadRequest
 from phoenix.wiring import Services
@@ -86,8 +87,11 @@ def _services(request: Request) -> Services:
 
 
 def _checked(experiment_id: str) -> str:
-    if not EXPERIMENT_ID.match(experiment_id):
-        raise NotFound(f"There is no experiment '{experiment_id[:40]}'.")
+    if not EXPERIMENT_ID.fullmatch(experiment_id):
+        raise ExperimentNotFound(
+            f"There is no experiment '{experiment_id[:40]}'.",
+            remedy="An identifier is exp- and eight of a-z and 0-9; GET /api/v1/experiments has all.",
+        )
     return experiment_id
 
 
@@ -130,8 +134,8 @@ async def create(
 async def list_experiments(
     request: Request,
     state: State | None = None,
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-    per_page: Annotated[int, Query(ge=1, le=100)] = 20,
+    page: Annotated[Whole, Query(ge=1, le=100_000)] = 1,
+    per_page: Annotated[Whole, Query(ge=1, le=100)] = 20,
 ) -> dict[str, Any]:
     """The experiments, newest first."""
     return await _services(request).experiments.page(
@@ -149,8 +153,8 @@ async def show(request: Request, experiment_id: str) -> dict[str, Any]:
 async def metrics(
     request: Request,
     experiment_id: str,
-    after: Annotated[int, Query(ge=-1)] = -1,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: Annotated[Whole, Query(ge=-1)] = -1,
+    limit: Annotated[Whole, Query(ge=1, le=10_000)] = 1000,
 ) -> dict[str, Any]:
     """What each arm emitted, tick by tick, after the tick named."""
     return await _services(request).experiments.metrics(_checked(experiment_id), after, limit)

@@ -23,6 +23,7 @@ from phoenix.measurement.cost import Cost, RateCard, cost, savings, usage_of
 from phoenix.measurement.model import ArmTick, NameSeen, Tick
 from phoenix.measurement.unobserved import unobserved
 from phoenix.pipelines.diff import diff
+from phoenix.pipelines.lint import lint
 
 SCHEMA = "phoenix.report/1"
 NAMES_MAX = 500
@@ -96,6 +97,7 @@ def _experiment(material: Material) -> dict[str, Any]:
         "interval_s": e.spec.interval_s,
         "load": dict(e.spec.load) if e.spec.load else None,
         "required_reduction": e.spec.criteria.required_reduction,
+        "conservation_tolerance": e.spec.criteria.conservation_tolerance,
         "critical": [str(rule) for rule in e.spec.critical],
         "pairing": "same scrape"
         if material.shares_scrape
@@ -294,11 +296,21 @@ def _conservation_error(baseline: ArmTick, candidate: ArmTick | None) -> float |
 def _configurations(revisions: Mapping[str, StoredRevision]) -> dict[str, Any]:
     before, after = revisions.get("production_baseline"), revisions.get("production_candidate")
     if before is None or after is None:
-        return {"diff": None, "deploy": None}
+        return {"diff": None, "deploy": None, "findings": []}
     return {
         "diff": diff(before.config, after.config, before.pipeline, after.pipeline),
         "deploy": after.config,
         "deploy_sha256": after.sha256,
+        "findings": [
+            {
+                "rule": finding.rule,
+                "severity": finding.severity,
+                "line": finding.line,
+                "message": finding.message,
+                "remedy": finding.remedy,
+            }
+            for finding in lint(after.config, file=after.pipeline)
+        ],
     }
 
 
