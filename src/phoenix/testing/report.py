@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from phoenix.collectors.model import Sample
@@ -15,6 +16,7 @@ from phoenix.experiments.report.retelling import retold
 from phoenix.experiments.store import StoredRevision
 from phoenix.measurement.cards import load
 from phoenix.measurement.model import NameSeen, Tick
+from phoenix.pipelines import catalog, render
 from phoenix.testing.evidence import START, arm, missing, spec, tick
 
 HOSTILE = '<script>alert(1)</script>"\x1b[31m\u202eexe'
@@ -49,7 +51,7 @@ def material(
         ),
         "names": names(seed),
         "samples": samples,
-        "revisions": _revisions(),
+        "revisions": dict(_revisions()),
         "retold": told,
         "cards": load(),
         "facts": FACTS,
@@ -74,19 +76,20 @@ def _finished(asked: Spec, verdict: Verdict | None, ticks: int) -> Experiment:
     )
 
 
+@cache
 def _revisions() -> dict[str, StoredRevision]:
-    before = "receivers:\n  host_metrics:\n    collection_interval: 60s\n"
-    after = f"{before}processors:\n  filter/rest: {{}}\n"
-    configs = {
-        "baseline": ("process-baseline-v1", before, "a" * 64),
-        "candidate": ("process-aggregated-v1", after, "b" * 64),
-    }
-    return {
-        f"production_{arm}": StoredRevision(
-            role=f"production_{arm}", pipeline=pipeline, config=config, sha256=sha256
+    """What would be deployed for either arm, as the catalog renders it."""
+    asked = spec()
+    found = {}
+    for role, pipeline in (
+        ("production_baseline", asked.baseline.pipeline),
+        ("production_candidate", asked.candidate.pipeline),
+    ):
+        made = render.production(catalog.load(pipeline), None, asked.critical, 60.0)
+        found[role] = StoredRevision(
+            role=role, pipeline=pipeline, config=made.config, sha256=made.sha256
         )
-        for arm, (pipeline, config, sha256) in configs.items()
-    }
+    return found
 
 
 def healthy(count: int, seed: int) -> list[Tick]:
