@@ -41,6 +41,6 @@ def create_app(services: Services) -> FastAPI:
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(known_once)])
-    routes = [route for router in ROUTERS for route in router.routes]
-    app.add_middleware(Framing, allowed=Allowed(routes))
+    of_routers = [route for router in ROUTERS for route in router.routes]
+    app.add_middleware(Framing, allowed=Allowed([*app.routes, *of_routers]))
     return app

@@ -11,13 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phoenix.api.problems import Malformed, malformed
@@ -36,16 +34,19 @@ log = structlog.get_logger()
 class Allowed:
     """Which methods each path of the API has; the framework names only the first it finds."""
 
-    def __init__(self, routes: Sequence[Any]) -> None:
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._routes = [
-            (compile_path(route.path)[0], route.methods)
+            (compile_path(route.path)[0], route.methods or set())
             for route in routes
-            if isinstance(route, APIRoute)
+            if isinstance(route, Route)
         ]
 
     def at(self, path: str) -> str:
         """The value of `Allow` for `path`; empty when nothing is there."""
-        found = {method for regex, methods in self._routes if regex.match(path) for method in methods}
+        found: set[str] = set()
+        for regex, methods in self._routes:
+            if regex.match(path):
+                found |= methods
         if "GET" in found:
             found.add("HEAD")
         return ", ".join(sorted(found | {"OPTIONS"})) if found else ""
@@ -86,7 +87,7 @@ class Framing:
             log.exception("request failed", request_id=request.state.request_id)
             if answer.begun:
                 raise
-            mistake = Malformed(500, "internal_error", "Phoenix made a mistake; its log tells more.")
+            mistake = Malformed(500, "internal_error", "A mistake of Phoenix; its log tells more.")
             await malformed(request, mistake)(scope, receive, answer.send)
 
 

@@ -32,9 +32,11 @@ def known_once(request: Request) -> None:
         Malformed: 400; the answer repeats names, never values, which may be secret.
     """
     route = request.scope.get("route")
-    known = [field.alias for field in route.dependant.query_params] if isinstance(
-        route, APIRoute
-    ) else []
+    known = (
+        [field.alias for field in route.dependant.query_params]
+        if isinstance(route, APIRoute)
+        else []
+    )
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:

@@ -90,7 +90,7 @@ def _checked(experiment_id: str) -> str:
     if not EXPERIMENT_ID.fullmatch(experiment_id):
         raise ExperimentNotFound(
             f"There is no experiment '{experiment_id[:40]}'.",
-            remedy="An identifier is exp- and eight of a-z and 0-9; GET /api/v1/experiments has all.",
+            remedy="GET /api/v1/experiments lists them.",
         )
     return experiment_id
 
