@@ -72,6 +72,22 @@ async def read(request: Request, model: type[Body]) -> Body:
         ) from error
 
 
+def in_schema(model: type[StrictBody]) -> dict[str, Any]:
+    """What a route that reads `model` by itself adds to its OpenAPI description."""
+    schema = model.model_json_schema()
+    named = schema.pop("$defs", {})
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return inlined(named[value["$ref"].rpartition("/")[2]])
+            return {key: inlined(item) for key, item in value.items()}
+        return [inlined(item) for item in value] if isinstance(value, list) else value
+
+    content = {"application/json": {"schema": inlined(schema)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _check_media(request: Request) -> None:
     kinds = request.headers.getlist("content-type")
     if len(kinds) != 1 or not _JSON.fullmatch(kinds[0].strip()):

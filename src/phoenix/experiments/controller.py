@@ -23,7 +23,7 @@ from phoenix.collectors.service import CollectorsService
 from phoenix.experiments import deployment, lifecycle, preflight, rules, store
 from phoenix.experiments.evidence import Evidence
 from phoenix.experiments.lifecycle import Checked, Conclude, Deploy, Fail, Move, World
-from phoenix.experiments.model import Experiment, Phase, State, Verdict
+from phoenix.experiments.model import RULES_VERSION, Experiment, Phase, State, Verdict
 from phoenix.experiments.service import CONTROLLER, ExperimentsService
 from phoenix.experiments.timeline import intervals
 from phoenix.measurement.model import Tick
@@ -151,8 +151,8 @@ class Controller:
         now = self._clock.now()
         verdict: Verdict | None = None
         if experiment.state in (State.RUNNING, State.ANALYZING):
-            over = experiment.state is State.ANALYZING or now > lifecycle.run_deadline(experiment)
-            verdict = rules.judge(spec, watched.evidence, finished=over)
+            finished = _is_over(experiment, now)
+            verdict = rules.judge(spec, watched.evidence, finished=finished)
         return World(
             experiment=experiment,
             now=now,
@@ -206,7 +206,8 @@ class Controller:
                         preflight.check_arms(experiment.spec, self._data_dir)
                     )
             case Deploy():
-                await self._deploy(experiment)
+                shadow = deployment.shadow(experiment, self._meter_url, self._data_dir)
+                await self._experiments.deploy(experiment, shadow)
             case Move(state, phase, reason):
                 async with self._database.transaction() as tx:
                     await self._experiments.move(
@@ -228,14 +229,6 @@ class Controller:
                     )  # fmt: skip
                     await self._experiments.withdraw(tx, experiment.id)
 
-    async def _deploy(self, experiment: Experiment) -> None:
-        shadow = deployment.shadow(experiment, self._meter_url, self._data_dir)
-        async with self._database.transaction() as tx:
-            for revision in shadow.revisions:
-                await store.insert_revision(tx, experiment.id, revision)
-            await self._measurement.subscribe(tx, shadow.subscription(self._clock.now()))
-            await self._collectors.want(tx, shadow.spec)
-
     async def _look(
         self, tx: Any, experiment: Experiment, watched: _Watched, verdict: Verdict | None
     ) -> None:
@@ -246,6 +239,8 @@ class Controller:
             number=number + 1,
             after_tick=watched.evidence.last_tick or 0,
             statistics=watched.evidence.to_dict(),
+            finished=_is_over(experiment, self._clock.now()),
+            rules_version=RULES_VERSION,
             outcome=verdict.outcome if verdict else None,
             now=self._clock.now(),
         )
@@ -273,6 +268,11 @@ class Controller:
                 for member, use in watched.evidence.use.items()
             },
         }
+
+
+def _is_over(experiment: Experiment, now: datetime) -> bool:
+    """Whether no more evidence is to come."""
+    return experiment.state is State.ANALYZING or now > lifecycle.run_deadline(experiment)
 
 
 def _checked(task: asyncio.Task[preflight.Report] | None) -> Checked | None:

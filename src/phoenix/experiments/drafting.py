@@ -19,6 +19,7 @@ from phoenix.pipelines.model import CriticalRule, Pipeline
 class Draft:
     """A specification and what its author should know about it."""
 
+    experiment_id: str
     spec: Spec
     notes: tuple[str, ...]
 
@@ -58,7 +59,18 @@ def draft(request: ExperimentRequest, experiment_id: str) -> Draft:
     for arm in (baseline, candidate):
         # Renders once, so that a parameter out of range is refused here and not half-way.
         render.production(pipeline_of(arm), dict(arm.parameters), rules, spec.interval_s)
-    return Draft(spec=spec, notes=notes_b + notes_c)
+    notes = notes_b + notes_c + _totals(candidate, request)
+    return Draft(experiment_id=experiment_id, spec=spec, notes=notes)
+
+
+def _totals(candidate: Arm, request: ExperimentRequest) -> tuple[str, ...]:
+    pipeline = pipeline_of(candidate)
+    if pipeline.conserves_totals or request.allow_lost_totals or candidate.imported is not None:
+        return ()
+    return (
+        f"{pipeline.name} does not keep the host's totals, and they are required: expect "
+        "keep_baseline. To have the loss reported only: --allow-lost-totals",
+    )
 
 
 def pipeline_of(arm: Arm) -> Pipeline:
@@ -109,7 +121,10 @@ def _criteria(criteria: Criteria, request: ExperimentRequest) -> Criteria:
         "coverage_margin": request.coverage_margin,
         "min_recall_top_k": request.min_recall_top_k,
     }
-    return replace(criteria, **{key: value for key, value in asked.items() if value is not None})
+    chosen = {key: value for key, value in asked.items() if value is not None}
+    if request.allow_lost_totals:
+        chosen["conservation_tolerance"] = None
+    return replace(criteria, **chosen)
 
 
 def _load(request: ExperimentRequest) -> dict[str, object] | None:

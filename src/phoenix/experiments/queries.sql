@@ -1,12 +1,12 @@
 -- insert_experiment --
 INSERT INTO experiments (
     id, name, description, state, phase, baseline_pipeline, candidate_pipeline, target_nodes,
-    config, spec_sha256, created_by, created_at, updated_at
+    config, spec_sha256, change_sha256, created_by, created_at, updated_at
 )
 VALUES (
     %(id)s, %(name)s, %(description)s, 'pending', 'validated', %(baseline_pipeline)s,
-    %(candidate_pipeline)s, %(target_nodes)s, %(config)s, %(spec_sha256)s, %(created_by)s,
-    %(now)s, %(now)s
+    %(candidate_pipeline)s, %(target_nodes)s, %(config)s, %(spec_sha256)s, %(change_sha256)s,
+    %(created_by)s, %(now)s, %(now)s
 )
 ON CONFLICT (tenant_id, name) DO NOTHING;
 
@@ -68,8 +68,13 @@ WHERE experiment_id = %(id)s
 ORDER BY id;
 
 -- insert_look --
-INSERT INTO experiment_looks (experiment_id, number, at, after_tick, statistics, outcome)
-VALUES (%(id)s, %(number)s, %(now)s, %(after_tick)s, %(statistics)s, %(outcome)s)
+INSERT INTO experiment_looks (
+    experiment_id, number, at, after_tick, statistics, finished, rules_version, outcome
+)
+VALUES (
+    %(id)s, %(number)s, %(now)s, %(after_tick)s, %(statistics)s, %(finished)s, %(rules_version)s,
+    %(outcome)s
+)
 ON CONFLICT DO NOTHING;
 
 -- last_look --
@@ -87,10 +92,24 @@ ON CONFLICT DO NOTHING;
 SELECT role, pipeline, config, sha256 FROM experiment_revisions WHERE experiment_id = %(id)s;
 
 -- insert_idempotency_key --
-INSERT INTO idempotency_keys (principal, key, request_hash, subject_id, created_at)
-VALUES (%(principal)s, %(key)s, %(request_hash)s, %(subject_id)s, %(now)s)
+INSERT INTO idempotency_keys (principal, key, request_hash, created_at)
+VALUES (%(principal)s, %(key)s, %(request_hash)s, %(now)s)
 ON CONFLICT (principal, key) DO NOTHING;
 
--- get_idempotency_key --
-SELECT request_hash, subject_id FROM idempotency_keys
+-- keep_answer --
+UPDATE idempotency_keys SET answer = %(answer)s
 WHERE principal = %(principal)s AND key = %(key)s;
+
+-- get_idempotency_key --
+SELECT request_hash, answer FROM idempotency_keys
+WHERE principal = %(principal)s AND key = %(key)s;
+
+-- lock_change --
+SELECT pg_advisory_xact_lock(hashtext('experiment-change:' || %(change)s));
+
+-- count_attempts --
+-- One that ended before its first tick has looked at nothing.
+SELECT count(*) AS n FROM experiments
+WHERE change_sha256 = %(change)s
+  AND config ->> 'claim' = 'long_run'
+  AND (started_at IS NOT NULL OR completed_at IS NULL);

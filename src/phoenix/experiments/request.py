@@ -45,3 +45,4 @@ class ExperimentRequest:
     min_recall_top_k: float | None = None
     load: LoadRequest | None = None
     redact: bool = True
+    allow_lost_totals: bool = False  # report what the candidate's totals lose; do not require it

@@ -3,29 +3,37 @@ change with its ledger entry in it."""
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from phoenix.base.canonical import canonical_bytes, sha256_hex
 from phoenix.base.clock import Clock, rfc3339
-from phoenix.base.errors import Conflict, Invalid
+from phoenix.base.errors import Conflict, Invalid, NotFound, PhoenixError, Unavailable
 from phoenix.base.ids import new_experiment_id
 from phoenix.collectors.service import CollectorsService
 from phoenix.experiments import drafting, reporting, store
+from phoenix.experiments.deployment import Shadow
+from phoenix.experiments.drafting import Draft
 from phoenix.experiments.errors import ExperimentNotFound, TransitionRefused
 from phoenix.experiments.model import FOLLOWS, Experiment, Phase, State, Verdict
 from phoenix.experiments.request import ExperimentRequest
 from phoenix.ledger import service as ledger
 from phoenix.ledger.model import Actor, entry
 from phoenix.measurement.service import MeasurementService
+from phoenix.safety.errors import Killed
 from phoenix.safety.service import SafetyService
 from phoenix.storage.database import Database, Transaction
 
 CONTROLLER = "controller"
+
+log = structlog.get_logger()
 
 
 class HostBusy(Conflict):
@@ -42,10 +50,10 @@ class KeyReused(Invalid):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """A new experiment, what its author should know, and whether the key had made it before."""
+    """A new experiment as plain values, with notes for its author, and whether this is the answer
+    that the same key was given before."""
 
-    experiment: Experiment
-    notes: tuple[str, ...]
+    answer: Mapping[str, Any]
     replayed: bool = False
 
 
@@ -72,71 +80,110 @@ class ExperimentsService:
     async def create(
         self, request: ExperimentRequest, actor: str, key: str | None = None
     ) -> Created:
-        """Freeze a specification and put it in line.
+        """Freeze a specification and put it in line. A refusal is an entry of its own.
 
         Raises:
             Invalid: the request contradicts itself, or a pipeline or parameter is unknown.
             HostBusy, NameTaken: something stands in its way.
             Killed: a kill is in force.
         """
+        try:
+            return await self._create(request, actor, key)
+        except (NotFound, Invalid, HostBusy, NameTaken, Killed) as refusal:
+            await self._refused("experiment.create", "new", actor, refusal, _request_hash(request))
+            raise
+
+    async def _create(self, request: ExperimentRequest, actor: str, key: str | None) -> Created:
         now = self._clock.now()
-        experiment_id = new_experiment_id()
-        draft = drafting.draft(request, experiment_id)
-        host = platform.node()
-        experiment = Experiment(
-            id=experiment_id,
-            spec=draft.spec,
-            state=State.PENDING,
-            phase=Phase.VALIDATED,
-            created_at=now,
-            hosts=(host,),
-            created_by=actor,
-            updated_at=now,
-        )
+        # Reading a large configuration takes a while, and others want answers meanwhile.
+        draft = await asyncio.to_thread(drafting.draft, request, new_experiment_id())
         async with self._database.transaction() as tx:
             if key is not None:
-                before = await store.claim_key(
-                    tx, actor, key, _request_hash(request), experiment_id, now
-                )
+                before = await store.claim_key(tx, actor, key, _request_hash(request), now)
                 if before is not None:
-                    return await self._replayed(tx, before, request)
+                    return _replayed(before, request)
             await self._safety.refuse_when_killed(tx, "experiments")
-            holder = await store.active_on_host(tx, host)
-            if holder is not None:
-                raise HostBusy(
-                    f"{host} already takes part in {holder}.",
-                    remedy=f"Wait for it, or stop it: phoenix experiment stop {holder}",
-                )
+            await self._refuse_when_busy(tx)
+            experiment, notes = await self._counted(tx, draft, actor, now)
             if not await store.insert(tx, experiment):
                 raise NameTaken(
                     f"There is already an experiment named '{draft.spec.name}'.",
                     remedy="Choose another --name, or none.",
                 )
             await store.insert_transition(
-                tx, experiment_id, None, State.PENDING, Phase.VALIDATED,
+                tx, experiment.id, None, State.PENDING, Phase.VALIDATED,
                 reason="created", actor=actor, now=now,
             )  # fmt: skip
             await self._record(
-                tx, experiment_id, "experiment.create", actor, now,
-                new_state=State.PENDING.value, request_hash=draft.spec.sha256,
+                tx, experiment.id, "experiment.create", actor, now,
+                new_state=State.PENDING.value, request_hash=experiment.spec.sha256,
             )  # fmt: skip
-        return Created(experiment=experiment, notes=draft.notes)
+            answer = {**await self._described(tx, experiment.id), "notes": list(notes)}
+            if key is not None:
+                await store.keep_answer(tx, actor, key, answer)
+        return Created(answer=answer)
 
-    async def _replayed(
-        self, tx: Transaction, before: tuple[str, str], request: ExperimentRequest
-    ) -> Created:
-        request_hash, experiment_id = before
-        if request_hash != _request_hash(request):
-            raise KeyReused(remedy="Use a new key for a new request.")
-        experiment = await self._get(tx, experiment_id)
-        return Created(experiment=experiment, notes=(), replayed=True)
+    async def _refuse_when_busy(self, tx: Transaction) -> None:
+        host = platform.node()
+        holder = await store.active_on_host(tx, host)
+        if holder is not None:
+            raise HostBusy(
+                f"{host} already takes part in {holder}.",
+                remedy=f"Wait for it, or stop it: phoenix experiment stop {holder}",
+            )
+
+    async def _counted(
+        self, tx: Transaction, draft: Draft, actor: str, now: datetime
+    ) -> tuple[Experiment, tuple[str, ...]]:
+        """The experiment, knowing how often its change was tried before for the long run."""
+        spec, notes = draft.spec, draft.notes
+        if spec.claim == "long_run":
+            tried = await store.attempts(tx, spec.change_sha256)
+            spec = replace(spec, attempt=tried + 1)
+            if tried:
+                notes += (
+                    f"attempt {spec.attempt} for this change: the chance of a wrong promotion is "
+                    f"shared by all attempts, and this one may use {spec.promote_level:g} of it",
+                )
+        experiment = Experiment(
+            id=draft.experiment_id,
+            spec=spec,
+            state=State.PENDING,
+            phase=Phase.VALIDATED,
+            created_at=now,
+            hosts=(platform.node(),),
+            created_by=actor,
+            updated_at=now,
+        )
+        return experiment, notes
+
+    async def _refused(
+        self, action: str, target: str, actor: str, refusal: PhoenixError, request_hash: str | None
+    ) -> None:
+        """Record a refusal by its code: its message may quote what was sent."""
+        try:
+            async with self._database.transaction() as tx:
+                await self._record(
+                    tx, target, action, actor, self._clock.now(),
+                    outcome="refused", reason=refusal.code, request_hash=request_hash,
+                )  # fmt: skip
+        except Unavailable:
+            log.warning("a refusal could not be recorded", action=action, code=refusal.code)
 
     async def cancel(self, experiment_id: str, actor: str, reason: str) -> None:
         """Stop what runs; production was never touched.
 
         Raises:
+            ExperimentNotFound: there is none of that id.
             TransitionRefused: it is final already.
         """
+        try:
+            await self._cancel(experiment_id, actor, reason)
+        except (ExperimentNotFound, TransitionRefused) as refusal:
+            await self._refused("experiment.cancelled", experiment_id, actor, refusal, None)
+            raise
+
+    async def _cancel(self, experiment_id: str, actor: str, reason: str) -> None:
         now = self._clock.now()
         async with self._database.transaction() as tx:
             experiment = await self._get(tx, experiment_id)
@@ -179,6 +226,19 @@ class ExperimentsService:
             outcome=verdict.outcome if verdict else "done",
         )  # fmt: skip
 
+    async def deploy(self, experiment: Experiment, shadow: Shadow) -> None:
+        """Keep what will run, have the meter listen, and ask the host to run the shadow."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            for revision in shadow.revisions:
+                await store.insert_revision(tx, experiment.id, revision)
+            await self._measurement.subscribe(tx, shadow.subscription(now))
+            await self._collectors.want(tx, shadow.spec)
+            await self._record(
+                tx, experiment.id, "experiment.deploy", CONTROLLER, now,
+                reason=", ".join(f"{r.role} {r.sha256}" for r in shadow.revisions),
+            )  # fmt: skip
+
     async def withdraw(self, tx: Transaction, experiment_id: str) -> None:
         """Ask the host to stop the shadow and the meter to stop listening."""
         await self._withdraw(tx, experiment_id)
@@ -201,8 +261,11 @@ class ExperimentsService:
     async def described(self, experiment_id: str) -> dict[str, Any]:
         """One experiment with its steps, as plain values."""
         async with self._database.transaction() as tx:
-            experiment = await self._get(tx, experiment_id)
-            steps = await store.transitions(tx, experiment_id)
+            return await self._described(tx, experiment_id)
+
+    async def _described(self, tx: Transaction, experiment_id: str) -> dict[str, Any]:
+        experiment = await self._get(tx, experiment_id)
+        steps = await store.transitions(tx, experiment_id)
         return {
             **reporting.summary(experiment),
             "spec": experiment.spec.to_dict(),
@@ -266,9 +329,13 @@ class ExperimentsService:
         )
 
 
-def _request_hash(request: ExperimentRequest) -> str:
-    from dataclasses import asdict  # noqa: PLC0415
+def _replayed(before: store.Claimed, request: ExperimentRequest) -> Created:
+    if before.request_hash != _request_hash(request):
+        raise KeyReused(remedy="Use a new key for a new request.")
+    return Created(answer=before.answer, replayed=True)
 
+
+def _request_hash(request: ExperimentRequest) -> str:
     return sha256_hex(canonical_bytes(_texts(asdict(request))))
 
 

@@ -39,6 +39,7 @@ async def insert(tx: Transaction, experiment: Experiment) -> bool:
                 "target_nodes": jsonb(list(experiment.hosts)),
                 "config": jsonb(spec.to_dict()),
                 "spec_sha256": spec.sha256,
+                "change_sha256": spec.change_sha256,
                 "created_by": experiment.created_by,
                 "now": experiment.created_at,
             },
@@ -155,6 +156,8 @@ async def insert_look(
     number: int,
     after_tick: int,
     statistics: Mapping[str, Any],
+    finished: bool,
+    rules_version: str,
     outcome: str | None,
     now: datetime,
 ) -> bool:
@@ -168,6 +171,8 @@ async def insert_look(
                 "now": now,
                 "after_tick": after_tick,
                 "statistics": jsonb(dict(statistics)),
+                "finished": finished,
+                "rules_version": rules_version,
                 "outcome": outcome,
             },
         )
@@ -200,25 +205,46 @@ async def revisions(tx: Transaction, experiment_id: str) -> dict[str, StoredRevi
     return {row["role"]: StoredRevision(**row) for row in rows}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What an idempotency key was used for before, and what was answered."""
+
+    request_hash: str
+    answer: dict[str, Any]
+
+
 async def claim_key(
-    tx: Transaction, principal: str, key: str, request_hash: str, subject_id: str, now: datetime
-) -> tuple[str, str] | None:
-    """Claim an idempotency key; None when it is now ours, else `(request_hash, subject_id)`."""
+    tx: Transaction, principal: str, key: str, request_hash: str, now: datetime
+) -> Claimed | None:
+    """Claim an idempotency key; None when it is now ours, else what it was used for.
+
+    Waits for a transaction that has just claimed the same one.
+    """
+    of_key = {"principal": principal, "key": key}
     claimed = await tx.execute(
-        _Q["insert_idempotency_key"],
-        {
-            "principal": principal,
-            "key": key,
-            "request_hash": request_hash,
-            "subject_id": subject_id,
-            "now": now,
-        },
+        _Q["insert_idempotency_key"], {**of_key, "request_hash": request_hash, "now": now}
     )
     if claimed:
         return None
-    row = await tx.fetch_one(_Q["get_idempotency_key"], {"principal": principal, "key": key})
+    row = await tx.fetch_one(_Q["get_idempotency_key"], of_key)
     assert row is not None, "the key was taken a moment ago"
-    return row["request_hash"], row["subject_id"]
+    return Claimed(request_hash=row["request_hash"], answer=row["answer"])
+
+
+async def keep_answer(tx: Transaction, principal: str, key: str, answer: Mapping[str, Any]) -> None:
+    """Keep what was answered, in the transaction that claimed the key."""
+    await tx.execute(
+        _Q["keep_answer"], {"principal": principal, "key": key, "answer": jsonb(dict(answer))}
+    )
+
+
+async def attempts(tx: Transaction, change_sha256: str) -> int:
+    """How many long-run experiments on that change have spent, or may yet spend, its error budget;
+    serialises creations for it."""
+    await tx.execute(_Q["lock_change"], {"change": change_sha256})
+    row = await tx.fetch_one(_Q["count_attempts"], {"change": change_sha256})
+    assert row is not None
+    return int(row["n"])
 
 
 def _experiment(row: Mapping[str, Any]) -> Experiment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -11,9 +12,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from phoenix.api.bodies import StrictBody, read
+from phoenix.api.bodies import StrictBody, in_schema, read
 from phoenix.api.problems import Malformed
 from phoenix.api.queries import Whole
+from phoenix.base.errors import Unavailable
 from phoenix.base.ids import EXPERIMENT_ID
 from phoenix.experiments.errors import ExperimentNotFound
 from phoenix.experiments.model import State
@@ -22,6 +24,7 @@ from phoenix.wiring import Services
 
 router = APIRouter(prefix="/api/v1/experiments", tags=["experiments"])
 
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _POLL_S = 0.5
 _STREAM_S_MAX = 3600.0
 # The bootstrap key stands for everybody until identities arrive; doors are on loopback.
@@ -64,6 +67,7 @@ class CreateBody(StrictBody):
     min_recall_top_k: Share | None = None
     load: LoadBody | None = None
     redact: bool = True
+    allow_lost_totals: bool = False
 
     def to_request(self) -> ExperimentRequest:
         """The same, in the words of the service."""
@@ -86,6 +90,20 @@ def _services(request: Request) -> Services:
     return services
 
 
+def _check_key(keys: list[str]) -> None:
+    if len(keys) > 1:
+        raise Malformed(
+            400, "idempotency_key_twice", "There are two Idempotency-Keys.", remedy="Send one."
+        )
+    if keys and not _KEY.fullmatch(keys[0]):
+        raise Malformed(
+            400,
+            "idempotency_key_invalid",
+            "That cannot be an Idempotency-Key.",
+            remedy="Send 1 to 255 visible ASCII characters, for example a UUID.",
+        )
+
+
 def _checked(experiment_id: str) -> str:
     if not EXPERIMENT_ID.fullmatch(experiment_id):
         raise ExperimentNotFound(
@@ -95,7 +113,7 @@ def _checked(experiment_id: str) -> str:
     return experiment_id
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=in_schema(CreateBody))
 async def create(
     request: Request,
     response: Response,
@@ -103,31 +121,17 @@ async def create(
 ) -> dict[str, Any]:
     """Create an experiment. It starts as soon as the controller sees it.
 
-    The same `Idempotency-Key` with the same body answers the same experiment; with another body it
-    is refused.
+    The same `Idempotency-Key` with the same body gives the same answer; with another body it is
+    refused.
     """
+    _check_key(request.headers.getlist("idempotency-key"))
     body = await read(request, CreateBody)
-    keys = request.headers.getlist("idempotency-key")
-    if len(keys) > 1:
-        raise Malformed(400, "idempotency_key_twice", "Send one Idempotency-Key.")
-    if idempotency_key is not None and not (
-        1 <= len(idempotency_key) <= 255
-        and idempotency_key.isascii()
-        and " " not in idempotency_key
-    ):
-        raise Malformed(
-            400,
-            "idempotency_key_invalid",
-            "An Idempotency-Key is 1 to 255 visible ASCII characters.",
-        )
     services = _services(request)
     created = await services.experiments.create(body.to_request(), _ACTOR, idempotency_key)
     if created.replayed:
-        response.status_code = 200
         response.headers["Idempotency-Replayed"] = "true"
-    response.headers["Location"] = f"/api/v1/experiments/{created.experiment.id}"
-    answer = await services.experiments.described(created.experiment.id)
-    return {**answer, "notes": list(created.notes)}
+    response.headers["Location"] = f"/api/v1/experiments/{created.answer['id']}"
+    return dict(created.answer)
 
 
 @router.get("")
@@ -167,10 +171,12 @@ async def report(request: Request, experiment_id: str) -> dict[str, Any]:
 
 
 @router.get("/{experiment_id}/events")
-async def events(request: Request, experiment_id: str) -> StreamingResponse:
+async def events(request: Request, experiment_id: str) -> Response:
     """Server-sent events: `experiment` whenever something changed, `end` when it is final."""
     services = _services(request)
     await services.experiments.described(_checked(experiment_id))
+    if hasattr(request.state, "head"):  # its body would only end with the experiment
+        return Response(media_type="text/event-stream")
     return StreamingResponse(
         _stream(request, services, experiment_id),
         media_type="text/event-stream",
@@ -178,12 +184,13 @@ async def events(request: Request, experiment_id: str) -> StreamingResponse:
     )
 
 
-@router.post("/{experiment_id}/stop")
+@router.post("/{experiment_id}/stop", openapi_extra=in_schema(StopBody))
 async def stop(request: Request, experiment_id: str) -> dict[str, Any]:
     """Cancel it. What is final stays as it is and answers 409."""
+    _checked(experiment_id)
     body = await read(request, StopBody)
     services = _services(request)
-    await services.experiments.cancel(_checked(experiment_id), _ACTOR, body.reason)
+    await services.experiments.cancel(experiment_id, _ACTOR, body.reason)
     return await services.experiments.described(experiment_id)
 
 
@@ -191,7 +198,10 @@ async def _stream(request: Request, services: Services, experiment_id: str) -> A
     last = ""
     waited = 0.0
     while waited < _STREAM_S_MAX and not await request.is_disconnected():
-        found = await services.experiments.described(experiment_id)
+        try:
+            found = await services.experiments.described(experiment_id)
+        except Unavailable:  # the watcher connects again and is told so
+            return
         text = json.dumps(found, sort_keys=True)
         if text != last:
             last = text

@@ -21,6 +21,7 @@ CREATE TABLE experiments (
     target_nodes       jsonb NOT NULL,
     config             jsonb NOT NULL,   -- the frozen specification
     spec_sha256        text NOT NULL,    -- of its canonical bytes
+    change_sha256      text NOT NULL,    -- of both arms: retries of one change share its error budget
     live               jsonb NOT NULL DEFAULT '{}',  -- what a watcher sees while it runs
     verdict            jsonb,
     error_message      text,             -- set exactly when state is failed
@@ -37,6 +38,7 @@ CREATE TABLE experiments (
 );
 COMMENT ON TABLE experiments IS 'Baseline against candidate on the same scrape of the same hosts.';
 CREATE INDEX experiments_by_state ON experiments (state, created_at DESC);
+CREATE INDEX experiments_by_change ON experiments (change_sha256);
 
 CREATE TABLE experiment_transitions (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -57,6 +59,8 @@ CREATE TABLE experiment_looks (
     at            timestamptz NOT NULL,
     after_tick    bigint NOT NULL,
     statistics    jsonb NOT NULL,   -- sufficient statistics: the verdict can be computed again from them
+    finished      boolean NOT NULL, -- no more evidence was to come
+    rules_version text NOT NULL,    -- of the rules that judged
     outcome       text,             -- null while the evidence is not enough
     PRIMARY KEY (experiment_id, number)
 );
@@ -76,7 +80,7 @@ CREATE TABLE idempotency_keys (
     principal    text NOT NULL,
     key          text NOT NULL CHECK (char_length(key) BETWEEN 1 AND 255),
     request_hash text NOT NULL,
-    subject_id   text NOT NULL,
+    answer       jsonb,             -- what was answered; null only inside the claiming transaction
     created_at   timestamptz NOT NULL,
     PRIMARY KEY (principal, key)
 );
