@@ -43,6 +43,7 @@ class Shadow:
                 "candidate": sha256_hex(self.spec.token_candidate.encode()),
             },
             top_k=TOP_K,
+            shared_scrape=shares_scrape(self.experiment.spec),
             states={"baseline": "alive", "candidate": "alive"},
             created_at=now,
         )

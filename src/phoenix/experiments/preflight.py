@@ -165,6 +165,7 @@ async def trial(
             experiment_id=experiment_id,
             interval_s=INTERVAL_S,
             critical=spec.critical,
+            shared_scrape=deployment.shares_scrape(spec),
             token_sha256={"baseline": hashed, "candidate": hashed},
             states={"baseline": "alive", "candidate": "alive"},
             created_at=clock.now(),

@@ -71,7 +71,7 @@ class ExperimentMeter:
         self.subscription = subscription
         self.decoders: dict[Arm, Decoder] = {arm: Decoder() for arm in ARMS}
         self.states: Mapping[Arm, ArmState] = subscription.states
-        self._clock = TickClock(subscription.interval_s)
+        self._clock = TickClock(subscription.interval_s, shared=subscription.shared_scrape)
         sketches = resume.sketches if resume else {}
         self._folders: dict[Arm, ArmFolder] = {
             arm: ArmFolder(

@@ -175,5 +175,6 @@ class Subscription:
     critical: tuple[CriticalRule, ...]
     token_sha256: Mapping[Arm, str]
     top_k: int = 10
+    shared_scrape: bool = True  # both arms carry the same scrape
     states: Mapping[Arm, ArmState]
     created_at: datetime

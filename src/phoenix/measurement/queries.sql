@@ -1,10 +1,10 @@
 -- insert_subscription --
 INSERT INTO meter_subscriptions
-    (experiment_id, interval_s, critical, token_baseline, token_candidate, top_k, arm_states,
-     created_at)
+    (experiment_id, interval_s, critical, token_baseline, token_candidate, top_k,
+     shared_scrape, arm_states, created_at)
 VALUES
     (%(experiment_id)s, %(interval_s)s, %(critical)s, %(token_baseline)s, %(token_candidate)s,
-     %(top_k)s, %(arm_states)s, %(created_at)s)
+     %(top_k)s, %(shared_scrape)s, %(arm_states)s, %(created_at)s)
 ON CONFLICT (experiment_id) DO NOTHING;
 
 -- deactivate_subscription --
@@ -17,13 +17,13 @@ WHERE experiment_id = %(experiment_id)s
   AND arm_states ->> %(arm)s::text IS DISTINCT FROM %(state)s::text;
 
 -- active_subscriptions --
-SELECT experiment_id, interval_s, critical, token_baseline, token_candidate, top_k, arm_states,
-       created_at
+SELECT experiment_id, interval_s, critical, token_baseline, token_candidate, top_k,
+       shared_scrape, arm_states, created_at
 FROM meter_subscriptions WHERE active ORDER BY experiment_id;
 
 -- subscription --
-SELECT experiment_id, interval_s, critical, token_baseline, token_candidate, top_k, arm_states,
-       created_at
+SELECT experiment_id, interval_s, critical, token_baseline, token_candidate, top_k,
+       shared_scrape, arm_states, created_at
 FROM meter_subscriptions WHERE experiment_id = %(experiment_id)s;
 
 -- resume --

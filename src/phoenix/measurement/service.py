@@ -90,4 +90,5 @@ def _terms(subscription: Subscription) -> tuple[object, ...]:
         subscription.critical,
         dict(subscription.token_sha256),
         subscription.top_k,
+        subscription.shared_scrape,
     )

@@ -27,6 +27,7 @@ async def insert_subscription(tx: Transaction, subscription: Subscription) -> bo
                 "token_baseline": subscription.token_sha256["baseline"],
                 "token_candidate": subscription.token_sha256["candidate"],
                 "top_k": subscription.top_k,
+                "shared_scrape": subscription.shared_scrape,
                 "arm_states": dict(subscription.states),
                 "created_at": subscription.created_at,
             },
@@ -129,6 +130,7 @@ def _subscription(row: dict[str, Any]) -> Subscription:
         critical=tuple(CriticalRule(**rule) for rule in row["critical"]),
         token_sha256={"baseline": row["token_baseline"], "candidate": row["token_candidate"]},
         top_k=row["top_k"],
+        shared_scrape=row["shared_scrape"],
         states=row["arm_states"],
         created_at=row["created_at"],
     )

@@ -79,6 +79,9 @@ class Database:
                 "options": "-c timezone=UTC",
             },
             configure=_configure,
+            # After a restart of the server every kept connection is dead, and the first question
+            # on each would fail: one round trip finds out before somebody's work does.
+            check=AsyncConnectionPool.check_connection,
             min_size=1,
             max_size=pool_max,
             timeout=_CONNECT_TIMEOUT_S,

@@ -77,13 +77,39 @@ def test_scrapes_that_jitter_less_than_a_quarter_keep_their_numbers(jitter: list
 def test_a_restarted_scraper_gets_a_new_phase_and_never_a_used_number() -> None:
     clock = TickClock(1.0)
     first = [clock.number("baseline", T0 + i * SECOND) for i in range(3)]
-    moved = [clock.number("baseline", T0 + (2 + i) * SECOND + 450_000_000) for i in range(3)]
-    assert moved == [first[-1] + 1, first[-1] + 2, first[-1] + 3]
+    moved = [clock.number("baseline", T0 + (2 + i) * SECOND + 450_000_000) for i in range(4)]
+    assert moved == [first[-1] + 1 + i for i in range(4)]
     assert clock.phase_changes == 1
 
 
-def test_a_candidate_that_scrapes_for_itself_has_its_own_place_in_the_same_interval() -> None:
+def test_one_scrape_off_its_place_moves_no_phase() -> None:
     clock = TickClock(1.0)
+    at = [0, 1, 2.4, 3, 4]
+    numbers = [clock.number("baseline", T0 + round(s * SECOND)) for s in at]
+    assert [n - numbers[0] for n in numbers] == [0, 1, 2, 3, 4]
+    assert clock.phase_changes == 0
+
+
+@given(
+    parts=st.lists(st.integers(0, 700_000_000), min_size=1, max_size=40),
+    first=st.sampled_from(["baseline", "candidate"]),
+)
+def test_the_parts_of_a_long_scrape_have_its_number_whichever_arm_came_first(
+    parts: list[int], first: str
+) -> None:
+    clock = TickClock(1.0)
+    for i, late in enumerate(parts):
+        begin = T0 + i * SECOND
+        order = [("baseline", begin), ("candidate", begin + late)]
+        if first == "candidate":
+            order.reverse()
+        numbers = {clock.number(arm, at_ns) for arm, at_ns in order}
+        if i or first == "baseline":
+            assert len(numbers) == 1
+
+
+def test_a_candidate_that_scrapes_for_itself_has_its_own_place_in_the_same_interval() -> None:
+    clock = TickClock(1.0, shared=False)
     base = [clock.number("baseline", T0 + i * SECOND) for i in range(5)]
     wobble = (0, 30_000_000, -30_000_000, 10_000_000, -10_000_000)
     own = [

@@ -7,6 +7,7 @@ CREATE TABLE meter_subscriptions (
     token_baseline   text NOT NULL,    -- SHA-256 of the arm's token, hexadecimal
     token_candidate  text NOT NULL,
     top_k            bigint NOT NULL CHECK (top_k BETWEEN 1 AND 100),
+    shared_scrape    boolean NOT NULL DEFAULT true,  -- both arms carry the same scrape
     active           boolean NOT NULL DEFAULT true,
     arm_states       jsonb NOT NULL DEFAULT '{}',  -- arm -> alive | dead | paused | reloading
     run_baseline     bytea,            -- sketch of the distinct series so far
