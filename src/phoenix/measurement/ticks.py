@@ -9,8 +9,8 @@ processes on two busy cores lasted 0.6 s of a tick of 1 s, and its parts fell in
 Arms that share a scrape share its phase, which the baseline's earliest points set: an arm that
 leaves out the first processes of a scrape would shift it. When the scraper restarts the phase
 moves: two scrapes in a row more than a quarter of an interval off set a new one, and never take a
-number that is used. A candidate that scrapes by itself has a phase of its own, numbered so that its tick
-lies in the same interval as the baseline's.
+number that is used. A candidate that scrapes by itself has a phase of its own, numbered so that its
+tick lies in the same interval as the baseline's.
 """
 
 from __future__ import annotations
