@@ -12,7 +12,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from phoenix.cli import views
+from phoenix.base.errors import Invalid, Unavailable
+from phoenix.cli import output, views
 from phoenix.cli.live import ArmView, LiveState, PlainLines, draw, live_view, sparkline
 from phoenix.experiments.report.reading import ReportUnreadable
 from phoenix.testing.report import HOSTILE, document, losing
@@ -169,6 +170,17 @@ def test_a_report_with_a_broken_part_is_refused_with_a_remedy() -> None:
             with pytest.raises(ReportUnreadable) as refused:
                 views.report({**made, part: broken})
             assert refused.value.remedy is not None
+
+
+def test_a_file_that_cannot_be_written_is_told_with_a_remedy(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere" / "report.html"):
+        with pytest.raises(Invalid, match="cannot be written") as refused:
+            output.write(place, "text")
+        assert refused.value.remedy is not None
+    with pytest.raises(Unavailable, match="No space left"):
+        output.write(Path("/dev/full"), "text")
+    output.write(tmp_path / "report.html", "text")
+    assert (tmp_path / "report.html").read_text() == "text"
 
 
 def test_the_picture_of_the_result_asks_nothing_of_any_server(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def report(
             document = json.loads(source.read_text())
         except OSError as error:
             raise NotFound(f"There is no file '{source}'.", remedy="Check the path.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Invalid(f"'{source}' is not JSON.", remedy="Give a report.json.") from error
     elif experiment_id:
         document = connect().call("GET", f"/api/v1/experiments/{experiment_id}/report")
@@ -200,7 +200,7 @@ def report(
     if html is not None:
         from phoenix.experiments.report import html as page
 
-        html.write_text(page.render(document), encoding="utf-8")
+        output.write(html, page.render(document))
         sys.stderr.write(f"wrote {html}\n")
         return 0
     from phoenix.cli import views

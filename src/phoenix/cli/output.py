@@ -3,14 +3,16 @@ progress and errors go to standard error."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phoenix.base.errors import Invalid, PhoenixError
+from phoenix.base.errors import Invalid, PhoenixError, Unavailable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,6 +90,22 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
     for row in rows:
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return drawn
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file for the user.
+
+    Raises:
+        Unavailable: the disk is full or fails.
+        Invalid: no file can be written there.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"'{path}' cannot be written: {error.strerror or error}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise Unavailable(message, remedy="Make room on the disk, then try again.") from error
+        raise Invalid(message, remedy="Name a file in a folder that you may write to.") from error
 
 
 def complain(error: PhoenixError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -153,6 +154,46 @@ def test_a_report_with_a_broken_part_is_refused_not_half_drawn(report: dict[str,
         for broken in (None, 3, "x"):
             with pytest.raises(ReportUnreadable):
                 html.render({**report, part: broken})
+
+
+def _numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where numbers stand in a document; of every list the first two items."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _numbers(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value[:2]):
+            yield from _numbers(item, (*path, index))
+    elif isinstance(value, int | float):
+        yield path
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [float("nan"), float("inf"), -5, 1e308, 10**400],
+    ids=["nan", "inf", "negative", "huge", "beyond floats"],
+)
+def test_an_odd_number_anywhere_is_drawn_or_refused_never_half_drawn(odd: float) -> None:
+    small = document(count=4)
+    for path in _numbers(small):
+        changed = copy.deepcopy(small)
+        parent = changed
+        for step in path[:-1]:
+            parent = parent[step]
+        parent[path[-1]] = odd
+        try:
+            drawn = html.render(changed)
+        except ReportUnreadable:
+            continue
+        assert not re.search(r'\s(x[12]?|y[12]?|width|height|d)="[^"]*(nan|inf)', drawn)
+
+
+def test_a_report_nested_too_deeply_is_refused(report: dict[str, Any]) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ReportUnreadable, match="nested"):
+        html.render({**report, "series": deep})
 
 
 def test_a_report_from_before_a_field_was_added_is_still_drawn(report: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ page obeys direction marks, so both show them as visible text instead.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 from phoenix.base.errors import Invalid
 
 SCHEMA = "phoenix.report/1"
+_AGAIN = "Fetch it again: phoenix experiment report ID -o json > report.json"
 _PARTS = (
     "experiment",
     "verdict",
@@ -50,9 +52,12 @@ def checked(document: object) -> dict[str, Any]:
     if missing:
         raise ReportUnreadable(
             f"The report lacks {', '.join(missing)}.",
-            remedy="Fetch it again: phoenix experiment report ID -o json > report.json",
+            remedy=_AGAIN,
         )
-    cleaned = _cleaned(document)
+    try:
+        cleaned = _cleaned(document)
+    except RecursionError as error:
+        raise ReportUnreadable("The report is nested too deeply.", remedy=_AGAIN) from error
     assert isinstance(cleaned, dict)
     return cleaned
 
@@ -68,14 +73,14 @@ def drawing(*more: type[Exception]) -> Iterator[None]:
         ReportUnreadable: instead of the drawer's own error.
     """
     broken: tuple[type[Exception], ...] = (
-        AttributeError, LookupError, TypeError, ValueError, *more,
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError, *more,
     )  # fmt: skip
     try:
         yield
     except broken as error:
         raise ReportUnreadable(
             f"A part of the report is not as it should be: {error}.",
-            remedy="Fetch it again: phoenix experiment report ID -o json > report.json",
+            remedy=_AGAIN,
         ) from error
 
 
@@ -95,4 +100,7 @@ def _cleaned(value: object) -> object:
         return {visible(str(key)): _cleaned(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_cleaned(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        # Python reads and writes `NaN` and `Infinity` in JSON; no plot has a place for them.
+        raise ReportUnreadable(f"The report holds {value}, which is no number.", remedy=_AGAIN)
     return value
