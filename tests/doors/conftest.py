@@ -1,0 +1,103 @@
+"""The API in this process over a real PostgreSQL, spoken to over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from phoenix.api.app import create_app
+from phoenix.settings import Settings
+from phoenix.storage.database import Database
+from phoenix.wiring import Services, build
+
+CREATE = {
+    "baseline": {"pipeline": "process-baseline-v1"},
+    "candidate": {"pipeline": "process-aggregated-v1"},
+}
+PORTS = {"api": 8080, "meter": 4318, "controller": 8090}
+
+
+@dataclass
+class Door:
+    """One API and the services behind it."""
+
+    services: Services
+    loop: asyncio.Runner
+    client: httpx.AsyncClient
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """One request."""
+        return self.loop.run(self.client.request(method, path, **more))
+
+    def create(self, **more: Any) -> dict[str, Any]:
+        """A new experiment; there must be no other."""
+        answer = self.ask("POST", "/api/v1/experiments", json={**CREATE, **more})
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def cancel_all(self) -> None:
+        """End whatever holds the host."""
+        for found in self.ask("GET", "/api/v1/experiments").json()["items"]:
+            if found["completed_at"] is None:
+                self.ask("POST", f"/api/v1/experiments/{found['id']}/stop", json={})
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The ledger, oldest first."""
+        rows = self.rows("SELECT entry FROM ledger_outbox ORDER BY txid, id")
+        return [json.loads(bytes(row["entry"])) for row in rows]
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """What the database holds."""
+        return self.loop.run(_rows(self.services.database, sql))
+
+    def census(self) -> dict[str, int]:
+        """How many rows of each kind there are; refusals in the ledger left out."""
+        counted = self.rows(
+            "SELECT (SELECT count(*) FROM experiments) AS experiments,"
+            " (SELECT count(*) FROM experiment_transitions) AS transitions,"
+            " (SELECT count(*) FROM idempotency_keys) AS keys,"
+            " (SELECT sum(version) FROM experiments) AS versions"
+        )[0]
+        done = [each for each in self.entries() if each["outcome"] != "refused"]
+        return {**counted, "entries": len(done)}
+
+
+async def _rows(database: Database, sql: str) -> list[dict[str, Any]]:
+    async with database.transaction() as tx:
+        return await tx.fetch_all(sql)
+
+
+def open_door(loop: asyncio.Runner, url: str, data_dir: Path) -> Door:
+    """An API over that database; close its services at the end."""
+    services = build(
+        Settings(data_dir=data_dir, database_url=url, ports=PORTS, log_level="warning")
+    )
+    loop.run(services.database.open())
+    transport = httpx.ASGITransport(app=create_app(services), raise_app_exceptions=False)
+    client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+    return Door(services=services, loop=loop, client=client)
+
+
+@pytest.fixture(scope="module")
+def door(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """An API for a module of tests."""
+    with asyncio.Runner() as loop:
+        made = open_door(loop, database_url, tmp_path_factory.mktemp("data"))
+        yield made
+        loop.run(made.client.aclose())
+        loop.run(made.services.database.close())
+
+
+@pytest.fixture
+def free(door: Door) -> Door:
+    """The API with nothing under way on this host."""
+    door.cancel_all()
+    return door
