@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phoenix.experiments.report.reading import checked, drawing
+from phoenix.experiments.report.text import UNKNOWN, count, kib, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +23,6 @@ _COLOURS = {
     "needs_tuning": "yellow",
     "inconclusive": "yellow",
 }
-_UNKNOWN = "insufficient data"
 
 
 def report(document: Mapping[str, Any]) -> RenderableType:
@@ -104,16 +104,16 @@ def _guardrails(guardrails: Sequence[Mapping[str, Any]]) -> Table:
 
 def _reduction(reduction: Mapping[str, Any]) -> Table:
     labels = (
-        ("series", "active series", _count),
-        ("points", "points", _count),
-        ("raw_bytes", "bytes", _kib),
-        ("wire_bytes", "bytes, compressed", _kib),
-        ("series_over_the_run", "series over the run", _count),
+        ("series", "active series", count),
+        ("points", "points", count),
+        ("raw_bytes", "bytes", kib),
+        ("wire_bytes", "bytes, compressed", kib),
+        ("series_over_the_run", "series over the run", count),
     )
     rows = []
     for key, label, form in labels:
         of = reduction[key]
-        rows.append((label, form(of["baseline"]), form(of["candidate"]), _percent(of["saved"])))
+        rows.append((label, form(of["baseline"]), form(of["candidate"]), percent(of["saved"])))
     return _table(("", "baseline", "candidate", "saved"), rows, right=(1, 2, 3))
 
 
@@ -124,7 +124,7 @@ def _hidden(processes: Mapping[str, Any]) -> RenderableType:
     if not hidden:
         return Text("  Nothing: every name the baseline shows, the candidate shows too.")
     rows = [
-        (h["name"], _percent(h["cpu_share"]), f"{h['memory_bytes'] / 2**20:,.0f} MiB",
+        (h["name"], percent(h["cpu_share"]), f"{h['memory_bytes'] / 2**20:,.0f} MiB",
          ("critical", "red") if h["critical"] else "")
         for h in hidden[:NAMES_SHOWN]
     ]  # fmt: skip
@@ -152,22 +152,22 @@ def _cost_title(costs: Mapping[str, Any]) -> str:
 def _amount(priced: Mapping[str, Any]) -> str:
     if priced["month"]:
         return str(priced["month"])
-    return f"at least {priced['at_least']}" if priced["at_least"] else _UNKNOWN
+    return f"at least {priced['at_least']}" if priced["at_least"] else UNKNOWN
 
 
 def _overhead(document: Mapping[str, Any]) -> Table:
     rows = []
     for part, use in document["overhead"].items():
-        cpu = _UNKNOWN if use["cores"] is None else f"{use['cores']:.1%} of a core"
+        cpu = UNKNOWN if use["cores"] is None else f"{percent(use['cores'])} of a core"
         memory = use["rss_max_bytes"]
-        rows.append((part, cpu, _UNKNOWN if memory is None else f"{memory / 2**20:,.0f} MiB"))
+        rows.append((part, cpu, UNKNOWN if memory is None else f"{memory / 2**20:,.0f} MiB"))
     unseen = document["unobserved"]
     if unseen["unobserved_cpu_s"] is not None:
         share = unseen["unobserved_cpu_s"] / unseen["host_cpu_s"] if unseen["host_cpu_s"] else 0.0
         rows.append((
             "not seen by any scrape",
             f"{unseen['unobserved_cpu_s']:.1f} CPU s",
-            f"{share:.0%} of the host's busy time",
+            f"{percent(share)} of the host's busy time",
         ))  # fmt: skip
     return _table(("", "CPU", "memory"), rows, right=(1, 2))
 
@@ -211,15 +211,3 @@ def _table(
     for row in rows:
         drawn.add_row(*(Text(*cell) if isinstance(cell, tuple) else Text(cell) for cell in row))
     return drawn
-
-
-def _count(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:,.0f}"
-
-
-def _kib(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value / 1024:,.1f} KiB"
-
-
-def _percent(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.1%}"
