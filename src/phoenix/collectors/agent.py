@@ -12,6 +12,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,14 +222,23 @@ class Agent:
 
 
 def salt(data_dir: Path) -> str:
-    """The secret text that redacted command lines are hashed with: made once for this host."""
+    """The secret text that redacted command lines are hashed with: made once for this host.
+
+    It is there whole or not at all: half of one, or none, would hide nothing.
+    """
     path = data_dir / "redaction.salt"
-    try:
-        return path.read_text(encoding="ascii")
-    except FileNotFoundError:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        made = secrets.token_hex(16)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(made)
-        return made
+    with suppress(FileNotFoundError):
+        if kept := path.read_text(encoding="ascii"):
+            return kept
+        path.unlink()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(16))
+        file.flush()
+        os.fsync(handle)
+    with suppress(FileExistsError):  # of two processes at once the first one's is kept
+        os.link(temporary, path)
+    temporary.unlink()
+    return path.read_text(encoding="ascii")
