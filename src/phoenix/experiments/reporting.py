@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from collections.abc import Mapping
@@ -73,18 +74,24 @@ async def document(
     """
     ticks = [t for t in await _ticks(measurement, experiment.id) if t.tick <= judged_tick]
     samples = await _samples(collectors, experiment.id)
-    return build(
-        Material(
-            experiment=experiment,
-            names=await measurement.names(experiment.id),
-            samples=samples,
-            revisions=revisions,
-            retold=retold(experiment.spec, ticks, samples),
-            cards=cards.load(),
-            facts=_facts(data_dir),
-            shares_scrape=deployment.shares_scrape(experiment.spec),
+    names = await measurement.names(experiment.id)
+
+    def built() -> dict[str, Any]:
+        return build(
+            Material(
+                experiment=experiment,
+                names=names,
+                samples=samples,
+                revisions=revisions,
+                retold=retold(experiment.spec, ticks, samples),
+                cards=cards.load(),
+                facts=_facts(data_dir),
+                shares_scrape=deployment.shares_scrape(experiment.spec),
+            )
         )
-    )
+
+    # A day of ticks takes seconds; others who ask this process for something must not wait.
+    return await asyncio.to_thread(built)
 
 
 async def _ticks(measurement: MeasurementService, experiment_id: str) -> list[Tick]:
