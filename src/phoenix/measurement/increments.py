@@ -3,8 +3,9 @@
 The rule, for each series of an arm:
 
 - an increase since the previous sample counts;
-- a first sample counts in full if the series began after the previous tick (a process born since),
-  else nothing, since most of it happened earlier;
+- a first sample counts in full if the series began after the arm was first seen: all of it was
+  used meanwhile, even if a scrape missed it (a program on its way from fork to exec, a file that
+  could not be read). What began earlier counts nothing, since most of it happened before;
 - a fall with a new start time is a reset: the new value counts. A fall without one is the source's
   fault and counts nothing;
 - points of delta temporality count as they are.
@@ -20,7 +21,7 @@ from math import isfinite
 
 from phoenix.measurement.otlp import Block
 
-_FORGET_AFTER_TICKS = 20
+_FORGET_AFTER_TICKS = 300  # forgotten and seen again, a young process would count twice
 _CPU = "process.cpu.time"
 SERIES_MAX = 300_000
 """Counters remembered for one arm; beyond that, new ones count nothing and are told."""
@@ -33,6 +34,7 @@ class Increments:
         # What aligns timestamps may set a start time a little before the previous scrape.
         self._tolerance_ns = int(interval_s * 1e9 / 4)
         self._last: dict[int, tuple[int, float, int]] = {}  # key -> start, value, tick
+        self._began_ns: int | None = None
         self._previous_ns: int | None = None
         self._previous_tick: int | None = None
         self._cleaned = 0
@@ -51,11 +53,14 @@ class Increments:
         The rise is None for the first tick of an arm.
         """
         first = self._previous_ns is None
-        born_after = (self._previous_ns or earliest_ns) - self._tolerance_ns
+        if self._began_ns is None:
+            self._began_ns = earliest_ns
+        born_after = self._began_ns - self._tolerance_ns
+        reset_after = (self._previous_ns or earliest_ns) - self._tolerance_ns
         totals: dict[str, float] = {}
         cpu = []
         for block in blocks:
-            totals_of = self._one(block, tick, born_after, first)
+            totals_of = self._one(block, tick, born_after, reset_after, first)
             for metric, rise in totals_of.items():
                 totals[metric] = totals.get(metric, 0.0) + rise
             cpu.append(totals_of.get(_CPU, 0.0))
@@ -64,7 +69,9 @@ class Increments:
             self._forget(tick)
         return (None if first else totals), cpu
 
-    def _one(self, block: Block, tick: int, born_after: int, first: bool) -> dict[str, float]:
+    def _one(
+        self, block: Block, tick: int, born_after: int, reset_after: int, first: bool
+    ) -> dict[str, float]:
         last = self._last
         values, starts = block.values, block.starts
         rises: dict[str, float] = {}
@@ -78,7 +85,7 @@ class Increments:
                 if len(last) >= SERIES_MAX:
                     self.unknown += 1
                     continue
-            elif value >= before[1] and not start > max(born_after, before[0]):
+            elif value >= before[1] and not start > max(reset_after, before[0]):
                 rise = value - before[1]
             else:
                 rise = value if start > before[0] else 0.0
