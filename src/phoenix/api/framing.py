@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -83,6 +84,8 @@ class Framing:
             scope = {**scope, "method": "GET"}
         try:
             await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            return  # nobody is left to be answered
         except Exception:  # nothing else would tell it
             log.exception("request failed", request_id=request.state.request_id)
             if answer.begun:

@@ -74,26 +74,12 @@ def _until_told(role: str, main: Callable[[Settings, asyncio.Event], Awaitable[N
 
 
 async def _api(settings: Settings, stop: asyncio.Event) -> None:
-    import uvicorn
-
     from phoenix.api.app import create_app
+    from phoenix.api.server import server
     from phoenix.wiring import build
 
-    app = create_app(build(settings))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=LOOPBACK,
-            port=settings.ports["api"],
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=10,
-            timeout_graceful_shutdown=2,
-            h11_max_incomplete_event_size=64 * 1024,
-        )
-    )
-    await _serve(server, settings.ports["api"], stop)
+    port = settings.ports["api"]
+    await _serve(server(create_app(build(settings)), host=LOOPBACK, port=port), port, stop)
 
 
 async def _controller(settings: Settings, stop: asyncio.Event) -> None:
