@@ -188,6 +188,7 @@ class Agent:
             exporter_failed_points=said.exporter_failed_points if said else None,
             enqueue_failed_points=said.enqueue_failed_points if said else None,
             queue_size=said.queue_size if said else None,
+            restarts=member.restarts,
         )
 
     def _of_host(self, experiment_id: str) -> list[Sample]:

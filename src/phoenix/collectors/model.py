@@ -63,7 +63,8 @@ class Sample:
 
     member is scraper, baseline, candidate, another part of Phoenix, or host. What was not measured
     is None. For `host`, cpu_s is the busy time of all cores since boot and rss_bytes the memory in
-    use; total_cpu_s is the time of all cores.
+    use; total_cpu_s is the time of all cores. restarts says how often a collector ended by itself
+    since its agent started it first.
     """
 
     id: int = 0  # order of arrival in the database; 0 before it is there
@@ -78,3 +79,4 @@ class Sample:
     enqueue_failed_points: int | None = None
     queue_size: int | None = None
     total_cpu_s: float | None = None
+    restarts: int | None = None

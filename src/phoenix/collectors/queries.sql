@@ -32,17 +32,18 @@ WHERE experiment_id = %(experiment_id)s AND wanted = 'stop';
 -- insert_sample --
 INSERT INTO shadow_samples (
     experiment_id, member, at, state, cpu_s, rss_bytes, sent_points, exporter_failed_points,
-    enqueue_failed_points, queue_size, total_cpu_s
+    enqueue_failed_points, queue_size, total_cpu_s, restarts
 )
 VALUES (
     %(experiment_id)s, %(member)s, %(at)s, %(state)s, %(cpu_s)s, %(rss_bytes)s, %(sent_points)s,
-    %(exporter_failed_points)s, %(enqueue_failed_points)s, %(queue_size)s, %(total_cpu_s)s
+    %(exporter_failed_points)s, %(enqueue_failed_points)s, %(queue_size)s, %(total_cpu_s)s,
+    %(restarts)s
 )
 ON CONFLICT DO NOTHING;
 
 -- samples_after --
 SELECT id, experiment_id, member, at, state, cpu_s, rss_bytes, sent_points,
-    exporter_failed_points, enqueue_failed_points, queue_size, total_cpu_s
+    exporter_failed_points, enqueue_failed_points, queue_size, total_cpu_s, restarts
 FROM shadow_samples
 WHERE experiment_id = %(experiment_id)s AND id > %(after)s
 ORDER BY id

@@ -71,6 +71,8 @@ class Sampled(Protocol):
     def exporter_failed_points(self) -> int | None: ...
     @property
     def enqueue_failed_points(self) -> int | None: ...
+    @property
+    def restarts(self) -> int | None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,11 +112,16 @@ class Mean:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Use:
-    """What one process of the shadow used during the evidence. Counters may restart at zero."""
+    """What one process of the shadow used during the evidence. Counters may restart at zero.
+
+    Crashes are counted from the start of the shadow: one that never comes to evidence counts too.
+    """
 
     last_at: str | None = None
     last_cpu_s: float = 0.0
     last_failed: int = 0
+    last_restarts: int = 0
+    crashes: int = 0
     cpu_s: float = 0.0
     seconds: float = 0.0
     rss_max_bytes: int | None = None
@@ -179,6 +186,10 @@ class Evidence:
     def seen(self) -> int:
         """Ticks folded in, whatever became of them."""
         return self.warmup_ticks + self.ticks + sum(self.excluded.values())
+
+    def crashes(self, member: str) -> int:
+        """How often a member of the shadow ended by itself."""
+        return self.use[member].crashes if member in self.use else 0
 
     def warmup_done(self, spec: Spec) -> bool:
         return self.warmup_ticks >= spec.warmup_ticks
@@ -422,7 +433,10 @@ def _used(use: Use, sample: Sampled, started_at: str | None) -> Use:
     last = None if use.last_at is None else datetime.fromisoformat(use.last_at)
     if last is not None and at <= last:
         return use
-    moved = replace(use, last_at=at.isoformat(), last_cpu_s=cpu, last_failed=failed)
+    moved = replace(
+        _crashed(use, sample.restarts or 0),
+        last_at=at.isoformat(), last_cpu_s=cpu, last_failed=failed,
+    )  # fmt: skip
     begun = None if started_at is None else datetime.fromisoformat(started_at)
     if begun is None or at < begun:
         return moved
@@ -438,6 +452,12 @@ def _used(use: Use, sample: Sampled, started_at: str | None) -> Use:
         failed_points=use.failed_points + new_failures,
         failed_intervals=use.failed_intervals + (new_failures > 0),
     )
+
+
+def _crashed(use: Use, restarts: int) -> Use:
+    """A count that falls is that of a new agent, which counts from zero again."""
+    more = restarts - use.last_restarts if restarts >= use.last_restarts else restarts
+    return replace(use, last_restarts=restarts, crashes=use.crashes + more)
 
 
 def _plain(value: object) -> object:

@@ -7,6 +7,7 @@ guardrail must pass. In this order:
 |-----------------------------------------------------------|----------------------------------|
 | a hard rule is broken, or the abort test reached its level | `keep_baseline`, aborted         |
 | the baseline's own arm was gone for more than three ticks | `inconclusive`, aborted          |
+| the baseline's collector, or the scraper, keeps crashing  | `inconclusive`, aborted          |
 | the evidence is not complete                              | none yet                         |
 | the reduction, or the conservation of totals, fails       | `keep_baseline`                  |
 | another enforced guardrail fails                          | `needs_tuning`                   |
@@ -35,6 +36,9 @@ from phoenix.experiments.statistics.autocorrelation import TIMES_PER_BATCH
 
 #: Unpaired ticks in a row of a live experiment; one more is a hard abort.
 UNPAIRED_MAX = 3
+#: Times that a collector may end by itself in one experiment; one more is a hard abort. Each gap is
+#: excluded, so that a collector that dies again and again would otherwise never be judged.
+CRASHES_MAX = 3
 #: Failures that no parameter cures.
 _AGAINST_THE_CANDIDATE = ("reduction", "conservation")
 
@@ -113,6 +117,12 @@ def abort_reason(spec: Spec, evidence: Evidence) -> str | None:
             f"the arm {evidence.unpaired_arm} sent nothing in"
             f" {say.ticks(evidence.unpaired_longest)} in a row (allowed: {UNPAIRED_MAX})"
         )
+    crashing = _crashing(evidence)
+    if crashing is not None:
+        return (
+            f"the collector of the {crashing} ended by itself {evidence.crashes(crashing)} times"
+            f" (allowed: {CRASHES_MAX})"
+        )
     if evidence.ratio_highest is not None and evidence.ratio_highest > RATIO_CAP:
         return (
             f"the candidate emitted {evidence.ratio_highest:.2f} times the baseline's series over"
@@ -150,6 +160,12 @@ def still_needed(spec: Spec, evidence: Evidence) -> str:
     )
 
 
+def _crashing(evidence: Evidence) -> str | None:
+    """The member that keeps crashing, the candidate before those that are ours."""
+    members = ("candidate", "baseline", "scraper")
+    return next((m for m in members if evidence.crashes(m) > CRASHES_MAX), None)
+
+
 def _failed(evidence: Evidence, arm: str) -> int:
     return evidence.use[arm].failed_intervals if arm in evidence.use else 0
 
@@ -174,8 +190,9 @@ def _aborted(spec: Spec, evidence: Evidence, reason: str) -> Verdict:
     baseline_gone = evidence.unpaired_longest > UNPAIRED_MAX and "baseline" in str(
         evidence.unpaired_arm
     )
-    outcome: Outcome = "inconclusive" if baseline_gone else "keep_baseline"
-    head = "Inconclusive" if baseline_gone else "Keep the baseline"
+    not_its_fault = baseline_gone or _crashing(evidence) in ("baseline", "scraper")
+    outcome: Outcome = "inconclusive" if not_its_fault else "keep_baseline"
+    head = "Inconclusive" if not_its_fault else "Keep the baseline"
     return Verdict(
         outcome=outcome,
         scope=spec.claim,

@@ -25,6 +25,7 @@ class Reading:
     rss_bytes: int | None = 50 * 2**20
     exporter_failed_points: int | None = 0
     enqueue_failed_points: int | None = 0
+    restarts: int | None = 0
 
 
 def spec(**changes: Any) -> Spec:

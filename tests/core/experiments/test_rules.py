@@ -249,6 +249,40 @@ def test_many_failed_exports_abort() -> None:
     assert "9 intervals against 0" in verdict.sentence
 
 
+def crashing(evidence: Evidence, member: str, counts: list[int]) -> Evidence:
+    """The evidence with what the runtime said, once a second, about how often it had restarted."""
+    return evidence.with_samples(
+        Reading(member=member, at=START + timedelta(seconds=n), restarts=count)
+        for n, count in enumerate(counts)
+    )
+
+
+def test_a_candidate_that_keeps_crashing_is_aborted_although_its_gaps_are_excluded() -> None:
+    evidence = crashing(folded(tick(n) for n in range(5)), "candidate", [0, 1, 1, 2, 3])
+    assert judge(spec(), evidence) is None, "three are forgiven"
+    verdict = judge(spec(), crashing(folded([tick(0)]), "candidate", [0, 1, 1, 2, 3, 4]))
+    assert verdict is not None
+    assert (verdict.outcome, verdict.aborted) == ("keep_baseline", True)
+    assert "the collector of the candidate ended by itself 4 times (allowed: 3)" in verdict.sentence
+
+
+def test_crashes_count_before_the_evidence_and_across_a_restart_of_the_agent() -> None:
+    verdict = judge(spec(), crashing(Evidence(), "candidate", [0, 2, 0, 1, 2]))
+    assert verdict is not None
+    assert "4 times" in verdict.sentence
+    assert judge(spec(), crashing(Evidence(), "candidate", [0, 2, 0, 0, 1])) is None
+
+
+@pytest.mark.parametrize("member", ["baseline", "scraper"])
+def test_a_collector_of_ours_that_keeps_crashing_says_nothing_about_the_candidate(
+    member: str,
+) -> None:
+    verdict = judge(spec(), crashing(folded(tick(n) for n in range(9)), member, [2, 4]))
+    assert verdict is not None
+    assert (verdict.outcome, verdict.aborted) == ("inconclusive", True)
+    assert member in verdict.sentence
+
+
 def test_late_data_cannot_undo_an_abort() -> None:
     asked = spec(evidence_ticks_max=400)
     harmed = [missing(n, "nginx[7]") if n % 12 == 11 else tick(n) for n in range(120)]

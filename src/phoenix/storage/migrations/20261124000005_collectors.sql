@@ -22,6 +22,7 @@ CREATE TABLE shadow_samples (
     enqueue_failed_points  bigint,
     queue_size             bigint,
     total_cpu_s            double precision,
+    restarts               bigint,           -- how often it ended by itself, since its agent started
     UNIQUE (experiment_id, member, at)
 );
 COMMENT ON TABLE shadow_samples IS 'What each collector of a shadow used, once an interval.';
