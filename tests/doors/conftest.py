@@ -13,8 +13,10 @@ import httpx
 import pytest
 
 from phoenix.api.app import create_app
+from phoenix.experiments.model import Phase, State
 from phoenix.settings import Settings
 from phoenix.storage.database import Database
+from phoenix.testing.ledger import guard
 from phoenix.wiring import Services, build
 
 CREATE = {
@@ -49,6 +51,10 @@ class Door:
             if found["completed_at"] is None:
                 self.ask("POST", f"/api/v1/experiments/{found['id']}/stop", json={})
 
+    def begin(self, experiment_id: str) -> None:
+        """Move an experiment on to its first tick."""
+        self.loop.run(_begin(self.services, experiment_id))
+
     def entries(self) -> list[dict[str, Any]]:
         """The ledger, oldest first."""
         rows = self.rows("SELECT entry FROM ledger_outbox ORDER BY txid, id")
@@ -75,6 +81,16 @@ async def _rows(database: Database, sql: str) -> list[dict[str, Any]]:
         return await tx.fetch_all(sql)
 
 
+async def _begin(services: Services, experiment_id: str) -> None:
+    for state, phase in ((State.INITIALIZING, Phase.DEPLOYING), (State.RUNNING, Phase.WARMUP)):
+        experiment = await services.experiments.get(experiment_id)
+        async with services.database.transaction() as tx:
+            await services.experiments.move(
+                tx, experiment, state, phase, reason="test", actor="controller",
+                now=services.clock.now(),
+            )  # fmt: skip
+
+
 def open_door(loop: asyncio.Runner, url: str, data_dir: Path) -> Door:
     """An API over that database; close its services at the end."""
     services = build(
@@ -90,7 +106,8 @@ def open_door(loop: asyncio.Runner, url: str, data_dir: Path) -> Door:
 def door(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """An API for a module of tests."""
     with asyncio.Runner() as loop:
-        made = open_door(loop, database_url, tmp_path_factory.mktemp("data"))
+        # No request may change anything without its ledger entry.
+        made = open_door(loop, guard(database_url), tmp_path_factory.mktemp("data"))
         yield made
         loop.run(made.client.aclose())
         loop.run(made.services.database.close())

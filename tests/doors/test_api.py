@@ -103,9 +103,7 @@ def test_attempts_at_one_change_share_its_error_budget(free: Door) -> None:
     for _ in range(2):
         made = free.create(**change)
         attempts.append(made["spec"]["attempt"])
-        free.rows(
-            f"UPDATE experiments SET started_at = now() WHERE id = '{made['id']}' RETURNING id"
-        )
+        free.begin(made["id"])
         free.cancel_all()
     unstarted = free.create(**change)
     free.cancel_all()
