@@ -7,12 +7,12 @@ Processes read `load()` and hand values on; nothing else looks at the environmen
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from phoenix.base.errors import Invalid
-from phoenix.host.ports import free_port, is_free
+from phoenix.host.ports import free_port, hold, is_free
 
 LOOPBACK = "127.0.0.1"
 
@@ -129,13 +129,19 @@ def data_dir(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(_value(environment, "PHOENIX_DATA_DIR")).expanduser().resolve()
 
 
-def load(environment: Mapping[str, str] = os.environ, *, choose_ports: bool = False) -> Settings:
+def load(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    choose_ports: bool = False,
+    hold_ports: bool = False,
+) -> Settings:
     """Read the settings.
 
     Args:
         environment: where to read.
         choose_ports: replace default ports that are in use by free ones (the supervisor does,
             and hands its choice to the roles).
+        hold_ports: keep the choice from every other Phoenix of this host while this process lives.
 
     Raises:
         SettingInvalid: a value of the wrong kind, or a port asked for that is in use.
@@ -147,7 +153,7 @@ def load(environment: Mapping[str, str] = os.environ, *, choose_ports: bool = Fa
         )
     ports = {name: _port(environment, variable) for name, variable in _PORTS.items()}
     if choose_ports:
-        ports = _chosen(environment, ports)
+        ports = _chosen(environment, ports, hold if hold_ports else is_free)
     return Settings(
         data_dir=data_dir(environment),
         database_url=_value(environment, "DATABASE_URL"),
@@ -167,11 +173,13 @@ def _port(environment: Mapping[str, str], variable: str) -> int:
     return int(text)
 
 
-def _chosen(environment: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, int]:
+def _chosen(
+    environment: Mapping[str, str], ports: Mapping[str, int], take: Callable[[int], bool]
+) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name, port in ports.items():
         variable = _PORTS[name]
-        if is_free(port) and port not in chosen.values():
+        if port not in chosen.values() and take(port):
             chosen[name] = port
         elif environment.get(variable):
             raise SettingInvalid(
@@ -179,5 +187,5 @@ def _chosen(environment: Mapping[str, str], ports: Mapping[str, int]) -> dict[st
                 remedy="Choose another, or unset it to have a free one chosen.",
             )
         else:
-            chosen[name] = free_port()
+            chosen[name] = next(p for p in iter(free_port, 0) if take(p))
     return chosen

@@ -1,10 +1,15 @@
-"""Ports of the loopback interface: is one free, and which one is."""
+"""Ports of the loopback interface: is one free, which one is, and whose it is."""
 
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
+from pathlib import Path
 
 from phoenix.base.errors import Unavailable
+
+_HELD: dict[int, socket.socket] = {}
+_LISTEN = "0A"  # state of a socket in /proc/net/tcp
 
 
 class PortTaken(Unavailable):
@@ -32,6 +37,56 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
         return True
+
+
+def hold(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether `port` is free and, until this process ends, ours among the Phoenixes of this host.
+
+    Between the choice of a port and the moment a role listens on it lie seconds, in which another
+    Phoenix would choose it too. The note is a name in the abstract socket namespace: it has the
+    scope of a port (the network namespace) and goes with the process. A program that does not ask
+    may still take the port.
+    """
+    if not is_free(port, host):
+        return False
+    note = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        note.bind(f"\0phoenix-port-{port}")
+    except OSError:
+        note.close()
+        return False
+    _HELD[port] = note
+    return True
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether it is that process that listens on TCP `port`, and not another program.
+
+    True when the kernel does not say who listens.
+    """
+    listening = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            lines = Path("/proc/net", table).read_text().splitlines()[1:]
+            listening.update(_listening(lines, port))
+    if not listening:
+        return True
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if str(descriptor.readlink()) in listening:
+                    return True
+    return False
+
+
+def _listening(lines: list[str], port: int) -> set[str]:
+    """The sockets that listen on the port, as /proc/<pid>/fd names them."""
+    rows = (line.split() for line in lines)
+    return {
+        f"socket:[{row[9]}]"
+        for row in rows
+        if row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port
+    }
 
 
 def listen(host: str, port: int) -> socket.socket:

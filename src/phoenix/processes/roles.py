@@ -46,7 +46,7 @@ def run(role: str) -> int:
 def _supervisor() -> int:
     from phoenix.processes.supervisor import Supervisor
 
-    settings = load(choose_ports=True)
+    settings = load(choose_ports=True, hold_ports=True)
     logs.setup(settings.log_level, "supervisor")
     return Supervisor(settings).run()
 

@@ -25,7 +25,7 @@ import structlog
 
 from phoenix.base.clock import SystemClock, rfc3339
 from phoenix.base.errors import Conflict, Unavailable
-from phoenix.host import proc, tether
+from phoenix.host import ports, proc, tether
 from phoenix.processes import logs, state
 from phoenix.processes.state import Member, Running
 from phoenix.settings import Settings
@@ -183,13 +183,16 @@ class Supervisor:
             )
             child.started_at = now
         elif child.process is not None and not child.ready:
-            child.ready = self._answers(child.name)
+            child.ready = self._answers(child.name, child.process.pid)
 
-    def _answers(self, role: str) -> bool:
+    def _answers(self, role: str, pid: int) -> bool:
         path = _READY_PATHS.get(role)
         if path is None:
             return True
-        url = f"http://127.0.0.1:{self._settings.ports[role]}{path}"
+        port = self._settings.ports[role]
+        if not ports.listens(pid, port):  # the answer would be somebody else's
+            return False
+        url = f"http://127.0.0.1:{port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=0.5) as answer:
                 return bool(answer.status == 200)
