@@ -25,6 +25,7 @@ from phoenix.collectors.agent import Agent
 from phoenix.collectors.model import ARMS, SCRAPER, ShadowSpec, ShadowStatus
 from phoenix.collectors.service import CollectorsService
 from phoenix.host import proc
+from phoenix.host.ports import free_port
 from phoenix.pipelines import catalog, render
 from phoenix.pipelines.critical import parse
 from phoenix.safety.service import SafetyService
@@ -95,7 +96,7 @@ class Host:
         self.collectors = CollectorsService(self.database, CLOCK)
 
     @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
+    async def at_work(self, meter_url: str | None = None) -> AsyncIterator[None]:
         """While the agent runs; afterwards it has ended everything."""
         stop = asyncio.Event()
         database = Database(self._url(), pool_max=4)
@@ -104,6 +105,7 @@ class Host:
         agent = Agent(
             database=database, clock=CLOCK, watch=watch, binary=COLLECTOR,
             data_dir=self.folder, load=self.load, own=dict,
+            meter_url=meter_url,
         )  # fmt: skip
         work = asyncio.gather(watch.run(stop), agent.run(stop))
         try:
@@ -301,6 +303,17 @@ def test_an_agent_that_starts_without_confirmation_runs_no_candidate(
     run.run(story())
 
 
+def test_a_meter_that_moved_with_a_restart_is_found(
+    run: asyncio.Runner, host: Host, sink: Sink
+) -> None:
+    async def story() -> None:
+        await host.want(spec(sink, meter_url=f"http://127.0.0.1:{free_port()}"))
+        async with host.at_work(meter_url=sink.url):
+            await until(lambda: min(len(sink.scrapes(arm)) for arm in ARMS) >= 1)
+
+    run.run(story())
+
+
 def test_a_load_that_cannot_be_started_fails_the_shadow_with_its_words(
     run: asyncio.Runner, host: Host, sink: Sink
 ) -> None:
@@ -371,6 +384,7 @@ def test_a_killed_agent_leaves_no_collector_and_no_load(
             **os.environ,
             "DATABASE_URL": host._url(),
             "PHOENIX_DATA_DIR": str(host.folder),
+            "PHOENIX_METER_PORT": sink.url.rpartition(":")[2],
         },
     )
     try:

@@ -53,7 +53,10 @@ class Agent:
         data_dir: Path,
         load: LoadRunner,
         own: OwnProcesses,
+        meter_url: str | None = None,
     ) -> None:
+        """`meter_url` is where the meter listens now; None takes the word of each shadow, which
+        is as old as the shadow and may be from before a restart."""
         self._database = database
         self._clock = clock
         self._watch = watch
@@ -61,6 +64,7 @@ class Agent:
         self._data_dir = data_dir
         self._load = load
         self._own = own
+        self._meter_url = meter_url
         self._shadows: dict[str, Shadow] = {}
         self._broken: dict[str, str] = {}
         self._told: dict[str, ShadowStatus] = {}
@@ -121,6 +125,8 @@ class Agent:
         await self._flush()
 
     def _begin(self, spec: ShadowSpec) -> None:
+        if self._meter_url is not None:
+            spec = replace(spec, meter_url=self._meter_url)
         try:
             self._shadows[spec.experiment_id] = Shadow(
                 spec, binary=self._binary, data_dir=self._data_dir, salt=salt(self._data_dir),

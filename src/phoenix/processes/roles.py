@@ -141,6 +141,7 @@ async def _agent(settings: Settings, stop: asyncio.Event) -> None:
         data_dir=settings.data_dir,
         load=OwnLoad(settings.data_dir),
         own=lambda: _own(settings.data_dir),
+        meter_url=settings.meter_url,
     )
     await asyncio.gather(watch.run(stop), agent.run(stop))
     await database.close()
