@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,19 @@ class Machine:
 
     # --- what a person does ---
 
+    def command(self, *arguments: str) -> list[str]:
+        """The command line for it."""
+        return [sys.executable, "-m", "phoenix", *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """With this data folder."""
+        return {**os.environ, "PHOENIX_DATA_DIR": str(self.data_dir), "CI": "true"}
+
     def phoenix(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command; it must end with that code."""
         done = subprocess.run(
-            [sys.executable, "-m", "phoenix", *arguments],
-            env={**os.environ, "PHOENIX_DATA_DIR": str(self.data_dir), "CI": "true"},
+            self.command(*arguments),
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=240,
@@ -149,6 +157,14 @@ class Machine:
                 found[pid] = said
         return found
 
+    def descendants(self, ancestor: int) -> set[int]:
+        """The children of a process, and theirs."""
+        parents = {pid: proc.parent(pid) for pid in proc.pids()}
+        found = [ancestor]
+        for one in found:
+            found.extend(pid for pid, parent in parents.items() if parent == one)
+        return set(found[1:])
+
     def part(self, name: str) -> state.Member:
         """One part, as the supervisor tells it."""
         running = state.read(self.data_dir)
@@ -170,6 +186,25 @@ class Machine:
         assert pid is not None, f"{name} runs"
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def database_processes(self) -> list[int]:
+        """The database server and its backends."""
+        server = self.part("postgres").pid
+        assert server is not None, "the database runs"
+        return [server, *(pid for pid in proc.pids() if proc.parent(pid) == server)]
+
+    @contextlib.contextmanager
+    def database_frozen(self) -> Iterator[None]:
+        """While the database neither answers nor ends, as behind a network that is gone."""
+        frozen = self.database_processes()
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in reversed(frozen):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def until_restarted(self, name: str, was: int, within_s: float = 30) -> None:
         """Until a part runs again, as another process."""
