@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from phoenix.base.errors import PhoenixError, Unavailable
-from phoenix.cli.exits import BY_STATUS
+from phoenix.base.errors import Invalid, PhoenixError, Unavailable
+from phoenix.cli.exits import category_of
 
 
 class NoServer(Unavailable):
@@ -23,9 +23,14 @@ class Client:
         import httpx
 
         self._endpoint = endpoint
-        self._http = httpx.Client(
-            base_url=endpoint, timeout=httpx.Timeout(10.0, read=30.0), trust_env=False
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=endpoint, timeout=httpx.Timeout(10.0, read=30.0), trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise Invalid(
+                "PHOENIX_API_ENDPOINT is not a URL.", remedy="For example: http://127.0.0.1:8080"
+            ) from error
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
         """One request; its decoded JSON answer.
@@ -40,9 +45,15 @@ class Client:
             answer = self._http.request(method, path, **kwargs)
         except httpx.HTTPError as error:
             raise _unreachable(self._endpoint) from error
-        if answer.is_success:
+        if not answer.is_success:
+            raise _problem(answer.status_code, answer.content)
+        try:
             return answer.json()
-        raise _problem(answer.status_code, answer.content)
+        except ValueError as error:
+            raise NoServer(
+                f"What answers at {_shown(self._endpoint)} is not Phoenix.",
+                remedy="Check PHOENIX_API_ENDPOINT.",
+            ) from error
 
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """Server-sent events (WHATWG HTML, section 9.2) as `(event, data)`, to their end."""
@@ -89,18 +100,28 @@ def _endpoint_from_state(data_dir: Path | None) -> str | None:
 
 def _unreachable(endpoint: str) -> NoServer:
     return NoServer(
-        f"Nothing answers at {endpoint}.",
+        f"Nothing answers at {_shown(endpoint)}.",
         remedy="Start it with: phoenix up   (or set PHOENIX_API_ENDPOINT)",
     )
 
 
+def _shown(endpoint: str) -> str:
+    """The endpoint without a user and a password."""
+    scheme, slashes, rest = endpoint.partition("://")
+    return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
+
+
 def _problem(status: int, body: bytes) -> PhoenixError:
-    category = BY_STATUS.get(status, PhoenixError)
     try:
         document = json.loads(body)
     except ValueError:
-        return category(f"The server answered {status}.")
+        document = None
+    if not isinstance(document, dict):
+        document = {}
+    code = str(document.get("code", ""))
+    category = PhoenixError if code == "internal_error" else category_of(status)
     return category(
-        document.get("detail") or document.get("title") or f"The server answered {status}.",
-        remedy=document.get("remedy"),
+        str(document.get("detail") or document.get("title") or f"The server answered {status}."),
+        remedy=str(document["remedy"]) if document.get("remedy") else None,
+        code=code or category.code,  # of the class that refused, which only the server knows
     )

@@ -29,19 +29,22 @@ EXIT_CODES: dict[type[PhoenixError], int] = {
 
 VERDICT_EXITS = {"adopt_candidate": 0, "keep_baseline": 10, "needs_tuning": 11, "inconclusive": 12}
 
-BY_STATUS: dict[int, type[PhoenixError]] = {
-    400: Invalid,
+_BY_STATUS: dict[int, type[PhoenixError]] = {
     401: Denied,
     403: Denied,
     404: NotFound,
     409: Conflict,
-    413: Invalid,
-    415: Invalid,
-    422: Invalid,
     429: Throttled,
     500: Tampered,
+    502: Unavailable,
     503: Unavailable,
+    504: Unavailable,
 }
+
+
+def category_of(status: int) -> type[PhoenixError]:
+    """The category of an HTTP status; every other 4xx says that the request was wrong."""
+    return _BY_STATUS.get(status, Invalid if 400 <= status < 500 else PhoenixError)
 
 
 def exit_code(error: PhoenixError) -> int:

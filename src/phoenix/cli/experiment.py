@@ -60,6 +60,10 @@ def run(
     keep_command_lines: Annotated[
         bool, typer.Option("--keep-command-lines", help="Do not replace them by a hash.")
     ] = False,
+    allow_lost_totals: Annotated[
+        bool,
+        typer.Option("--allow-lost-totals", help="Report what the totals lose; require nothing."),
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow/--no-follow")] = True,
 ) -> int:
     """Run one experiment on this host and print its verdict.
@@ -77,6 +81,7 @@ def run(
         "candidate": arm(candidate, parameters),
         "profile": profile,
         "redact": not keep_command_lines,
+        "allow_lost_totals": allow_lost_totals,
     }
     optional: dict[str, Any] = {
         "name": name or None,
@@ -118,18 +123,12 @@ def list_experiments(
         found["items"],
         lambda: (
             output.table(
-                ("id", "state", "verdict", "candidate", "name", "created"),
+                ("id", "result", "candidate", "created (UTC)"),
                 [
-                    (
-                        e["id"],
-                        e["state"],
-                        (e["verdict"] or {}).get("outcome", "-"),
-                        e["candidate_pipeline"],
-                        e["name"],
-                        e["created_at"][:19],
-                    )
+                    (e["id"], _result(e), _candidate(e), e["created_at"][:16].replace("T", " "))
                     for e in found["items"]
                 ],
+                whole=("id", "result", "created (UTC)"),
             )
             if found["items"]
             else "No experiment yet. Try: phoenix experiment run --candidate process-aggregated-v1"
@@ -226,13 +225,24 @@ def stop(
 
 def arm(name: str, parameters: list[str] | None = None) -> dict[str, Any]:
     """How an arm is asked for over the API: a catalog name, or the text of a file."""
-    from phoenix.cli.pipeline import is_file, pair
+    from phoenix.cli.pipeline import is_file, pair, read_file
 
     if is_file(name):
         if parameters:
             raise Invalid("A configuration of your own has no parameters.", remedy="Drop --set.")
-        return {"config": Path(name).read_text(errors="replace"), "file": Path(name).name}
+        return {"config": read_file(name), "file": Path(name).name}
     return {"pipeline": name, "parameters": dict(pair(item) for item in parameters or ())}
+
+
+def _result(found: dict[str, Any]) -> str:
+    """The verdict, or how far it is."""
+    return str((found["verdict"] or {}).get("outcome") or found["state"])
+
+
+def _candidate(found: dict[str, Any]) -> str:
+    """The candidate, and the name if somebody gave one."""
+    candidate, name = str(found["candidate_pipeline"]), found["name"]
+    return candidate if name == f"{candidate} {found['id']}" else f"{candidate} ({name})"
 
 
 def finish(found: dict[str, Any]) -> int:

@@ -5,6 +5,7 @@ Heavy imports stay inside the commands, so that `phoenix --help` answers at once
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -28,6 +29,9 @@ app.add_typer(experiment.app, name="experiment")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(load.app, name="load")
 server.add_to(app)
+
+
+_OF_EVERY_COMMAND = ("-o", "--output", "--data-dir")
 
 
 def _show_version(wanted: bool) -> None:
@@ -57,10 +61,32 @@ def root(
         os.environ["PHOENIX_DATA_DIR"] = data_dir
 
 
+def _anywhere(arguments: list[str]) -> list[str]:
+    """Options of every command may stand behind the command too.
+
+    What is not UTF-8 becomes a question mark: a kill must not fail over its reason.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = iter(os.fsencode(each).decode("utf-8", errors="replace") for each in arguments)
+    for each in waiting:
+        if each == "--":
+            rest += [each, *waiting]
+        elif each in _OF_EVERY_COMMAND:
+            front += [each, *(value for value in [next(waiting, None)] if value is not None)]
+        elif each.partition("=")[0] in _OF_EVERY_COMMAND:
+            front.append(each)
+        else:
+            rest.append(each)
+    return front + rest
+
+
 def run() -> int:
     """Run the command line and return its exit code."""
+    # A database that is away is told once, by us.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     try:
-        result = app(standalone_mode=False)
+        result = app(args=_anywhere(sys.argv[1:]), standalone_mode=False)
     except PhoenixError as error:
         output.complain(error)
         return exit_code(error)
@@ -73,6 +99,10 @@ def run() -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"phoenix: {error.strerror or error}{where}\n")
+        return 1
     except Exception as error:
         shown = getattr(error, "show", None)
         if shown is None:

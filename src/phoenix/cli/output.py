@@ -16,6 +16,7 @@ from phoenix.base.errors import Invalid, PhoenixError, Unavailable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 FORMATS = ("table", "json", "yaml")
 
@@ -61,8 +62,19 @@ def show(value: object, table: Callable[[], object]) -> None:
         sys.stdout.write(to_yaml(value))
     else:
         shown = table()
+        if isinstance(shown, str):
+            shown = _text(shown)
         if shown is not None:
             console().print(shown)
+
+
+def _text(text: str) -> Text:
+    """Words that are neither markup nor escape sequences, whatever stands in them."""
+    from rich.text import Text
+
+    from phoenix.experiments.report.reading import visible
+
+    return Text(visible(text))
 
 
 def to_yaml(value: object) -> str:
@@ -78,17 +90,27 @@ def to_yaml(value: object) -> str:
     return out.getvalue()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> object:
-    """A plain table: first column names the thing."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str = "",
+    whole: Sequence[str] = (),
+) -> object:
+    """A plain table: the first column names the thing; columns in `whole` are never wrapped."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    drawn = Table(
+        box=box.SIMPLE_HEAD,
+        title=_text(title) if title else None,
+        title_justify="left",
+        pad_edge=False,
+    )
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
-        drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        drawn.add_row(*(cell if isinstance(cell, Text) else _text(str(cell)) for cell in row))
     return drawn
 
 
@@ -110,6 +132,9 @@ def write(path: Path, text: str) -> None:
 
 def complain(error: PhoenixError) -> None:
     """One message, what to do about it, and the code to search for."""
-    sys.stderr.write(f"phoenix: {error.message}\n")
+    from phoenix.experiments.report.reading import visible
+
+    code = str(error.context.get("code", error.code))
+    sys.stderr.write(f"phoenix: {visible(error.message)}  [{visible(code)}]\n")
     if error.remedy:
-        sys.stderr.write(f"  {error.remedy}\n")
+        sys.stderr.write(f"  {visible(error.remedy)}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,11 +47,12 @@ def list_pipelines() -> None:
     output.show(
         [_as_dict(pipeline) for pipeline in pipelines],
         lambda: output.table(
-            ("pipeline", "expected", "totals", "what it does"),
+            ("pipeline", "fewer points", "totals", "what it does"),
             [
-                (p.name, p.expected_reduction, "kept" if p.conserves_totals else "lost", p.title)
+                (p.name, _fewer(p), "kept" if p.conserves_totals else "lost", p.title)
                 for p in pipelines
             ],
+            whole=("pipeline", "fewer points", "totals"),
         ),
     )
 
@@ -206,7 +208,7 @@ def resolve(name: str, parameters: list[str] | None) -> tuple[Pipeline, dict[str
 
         if parameters:
             raise Invalid("A configuration of your own has no parameters.", remedy="Drop --set.")
-        return import_config(Path(name).read_text(errors="replace"), name).pipeline, {}
+        return import_config(read_file(name), name).pipeline, {}
     return catalog.load(name), dict(pair(item) for item in parameters or ())
 
 
@@ -235,7 +237,7 @@ def _text_or_render(
     name: str, parameters: list[str] | None, critical: list[str] | None, interval_s: float
 ) -> str:
     if is_file(name):
-        return Path(name).read_text(errors="replace")
+        return read_file(name)
     return production(name, parameters, critical, interval_s).config
 
 
@@ -245,12 +247,34 @@ def is_file(name: str) -> bool:
     Raises:
         Invalid: it looks like a path, and nothing is there.
     """
-    path = Path(name)
-    if path.is_file():
-        return True
+    try:
+        if Path(name).is_file():
+            return True
+    except OSError:  # too long to be the name of anything
+        return False
     if name.endswith((".yaml", ".yml")) or "/" in name:
         raise Invalid(f"There is no file '{name}'.", remedy="Check the path.")
     return False
+
+
+def read_file(name: str) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        Invalid: it cannot be read, or no configuration is that large.
+    """
+    from phoenix.pipelines.documents import MAX_BYTES
+
+    try:
+        with Path(name).open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Invalid(f"'{name}' cannot be read: {error.strerror}.") from error
+    if len(body) > MAX_BYTES:
+        raise Invalid(
+            f"'{name}' is larger than {MAX_BYTES} bytes.", remedy="Give one configuration."
+        )
+    return body.decode("utf-8", errors="replace")
 
 
 def pair(item: str) -> tuple[str, Any]:
@@ -273,6 +297,17 @@ def _as_dict(noun: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(noun)
+
+
+def _fewer(pipeline: Pipeline) -> str:
+    """The share of points that its expected reduction begins with; `show` has the rest."""
+    said = pipeline.expected_reduction
+    if said.startswith("as "):
+        from phoenix.pipelines import catalog
+
+        return _fewer(catalog.load(said.removeprefix("as ")))
+    share = re.match(r"\d+( to \d+)? %", said)
+    return share.group() if share else "depends"
 
 
 def _short(value: object) -> str:
