@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,10 @@ import httpx
 import pytest
 
 from phoenix.api.app import create_app
+from phoenix.api.server import server
 from phoenix.experiments.model import Phase, State
-from phoenix.settings import Settings
+from phoenix.host.ports import free_port
+from phoenix.settings import LOOPBACK, Settings
 from phoenix.storage.database import Database
 from phoenix.testing.ledger import guard
 from phoenix.wiring import Services, build
@@ -118,3 +122,21 @@ def free(door: Door) -> Door:
     """The API with nothing under way on this host."""
     door.cancel_all()
     return door
+
+
+@pytest.fixture(scope="module")
+def port(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of the real server, in a thread of its own."""
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("data"), database_url=database_url, ports=PORTS,
+        log_level="warning",
+    )  # fmt: skip
+    listening = server(create_app(build(settings)), host=LOOPBACK, port=free_port())
+    thread = threading.Thread(target=lambda: asyncio.run(listening.serve()))
+    thread.start()
+    while not listening.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    yield listening.config.port
+    listening.should_exit = True
+    thread.join()

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from phoenix.api import bodies
-from phoenix.api.app import create_app
-from phoenix.api.server import server
-from phoenix.host.ports import free_port
-from phoenix.settings import LOOPBACK, Settings
-from phoenix.wiring import build
-
-from .conftest import PORTS
+from phoenix.settings import LOOPBACK
 
 HEAD = b"Host: 127.0.0.1\r\nContent-Type: application/json\r\n"
 CREATE = b"POST /api/v1/experiments HTTP/1.1\r\n" + HEAD
-
-
-@pytest.fixture(scope="module")
-def port(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a server in a thread of its own."""
-    settings = Settings(
-        data_dir=tmp_path_factory.mktemp("data"), database_url=database_url, ports=PORTS,
-        log_level="warning",
-    )  # fmt: skip
-    listening = server(create_app(build(settings)), host=LOOPBACK, port=free_port())
-    thread = threading.Thread(target=lambda: asyncio.run(listening.serve()))
-    thread.start()
-    while not listening.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
-    yield listening.config.port
-    listening.should_exit = True
-    thread.join()
 
 
 def said(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:

@@ -6,10 +6,14 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from phoenix.base.errors import Invalid, PhoenixError, Unavailable
 from phoenix.cli.exits import category_of
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class NoServer(Unavailable):
@@ -20,12 +24,14 @@ class Client:
     """Calls the API and raises our errors."""
 
     def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+
+    def _open(self) -> httpx.Client:
         import httpx
 
-        self._endpoint = endpoint
         try:
-            self._http = httpx.Client(
-                base_url=endpoint, timeout=httpx.Timeout(10.0, read=30.0), trust_env=False
+            return httpx.Client(
+                base_url=self._endpoint, timeout=httpx.Timeout(10.0, read=30.0), trust_env=False
             )
         except httpx.InvalidURL as error:
             raise Invalid(
@@ -37,14 +43,21 @@ class Client:
 
         Raises:
             NoServer: nothing answers at the endpoint.
+            Invalid: the request holds what JSON has no word for.
             PhoenixError: the category of the problem document that came back.
         """
         import httpx
 
         try:
-            answer = self._http.request(method, path, **kwargs)
+            with self._open() as http:
+                answer = http.request(method, path, **kwargs)
         except httpx.HTTPError as error:
             raise _unreachable(self._endpoint) from error
+        except (TypeError, ValueError) as error:
+            raise Invalid(
+                f"The request cannot be written as JSON: {error}.",
+                remedy="Give text, finite numbers, true or false, or lists of them.",
+            ) from error
         if not answer.is_success:
             raise _problem(answer.status_code, answer.content)
         try:
@@ -60,7 +73,10 @@ class Client:
         import httpx
 
         try:
-            with self._http.stream("GET", path, timeout=httpx.Timeout(10.0, read=60.0)) as answer:
+            with (
+                self._open() as http,
+                http.stream("GET", path, timeout=httpx.Timeout(10.0, read=60.0)) as answer,
+            ):
                 if not answer.is_success:
                     raise _problem(answer.status_code, answer.read())
                 event = "message"
@@ -73,6 +89,11 @@ class Client:
                         event = "message"
         except httpx.HTTPError as error:
             raise _unreachable(self._endpoint) from error
+
+
+def experiment_path(experiment_id: str, rest: str = "") -> str:
+    """The path of an experiment, whatever was given for its identifier."""
+    return f"/api/v1/experiments/{quote(experiment_id, safe='')}{rest}"
 
 
 def connect(data_dir: Path | None = None) -> Client:

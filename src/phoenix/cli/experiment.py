@@ -11,7 +11,7 @@ import typer
 
 from phoenix.base.errors import Invalid, NotFound
 from phoenix.cli import output
-from phoenix.cli.client import connect
+from phoenix.cli.client import connect, experiment_path
 from phoenix.cli.exits import VERDICT_EXITS
 
 app = typer.Typer(
@@ -144,7 +144,7 @@ def show(experiment_id: str) -> None:
     """
     from phoenix.experiments.report.reading import visible
 
-    found = connect().call("GET", f"/api/v1/experiments/{experiment_id}")
+    found = connect().call("GET", experiment_path(experiment_id))
 
     def drawn() -> object:
         console = output.console()
@@ -193,7 +193,7 @@ def report(
         except (ValueError, RecursionError) as error:
             raise Invalid(f"'{source}' is not JSON.", remedy="Give a report.json.") from error
     elif experiment_id:
-        document = connect().call("GET", f"/api/v1/experiments/{experiment_id}/report")
+        document = connect().call("GET", experiment_path(experiment_id, "/report"))
     else:
         raise Invalid("Which experiment?", remedy="Give its id, or --from report.json.")
     if html is not None:
@@ -217,9 +217,7 @@ def stop(
 
     Example: phoenix experiment stop exp-abc12345 --reason "wrong host"
     """
-    found = connect().call(
-        "POST", f"/api/v1/experiments/{experiment_id}/stop", json={"reason": reason}
-    )
+    found = connect().call("POST", experiment_path(experiment_id, "/stop"), json={"reason": reason})
     output.show(found, lambda: f"{found['id']} is {found['state']}")
 
 

@@ -283,8 +283,14 @@ def pair(item: str) -> tuple[str, Any]:
     if not equals or not name:
         raise Invalid(f"'{item}' is not NAME=VALUE.", remedy="For example: --set max_staleness=5m")
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
-    return name, YAML(typ="safe").load(text)
+    try:
+        return name, YAML(typ="safe").load(text)
+    except (YAMLError, ValueError) as error:
+        raise Invalid(
+            f"The value of {name} is not YAML.", remedy=f"Quote it: --set {name}='\"…\"'"
+        ) from error
 
 
 def _data_dir() -> Path:
