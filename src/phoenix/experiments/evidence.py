@@ -39,6 +39,8 @@ QUIET_TICKS = 10
 #: Names of lost processes kept with their counts.
 LOST_NAMES_MAX = 500
 SILENT = "everything"
+#: Requests waiting in the baseline's queue while the meter takes them; more say that it is away.
+QUEUE_MAX = 2
 
 MemberState = Literal["alive", "down", "paused", "reloading"]
 
@@ -73,6 +75,8 @@ class Sampled(Protocol):
     def enqueue_failed_points(self) -> int | None: ...
     @property
     def restarts(self) -> int | None: ...
+    @property
+    def queue_size(self) -> int | None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +126,7 @@ class Use:
     last_failed: int = 0
     last_restarts: int = 0
     crashes: int = 0
+    queues: tuple[int, int] = (0, 0)  # requests waiting at the last two samples
     cpu_s: float = 0.0
     seconds: float = 0.0
     rss_max_bytes: int | None = None
@@ -224,10 +229,17 @@ class Evidence:
 
     def with_samples(self, samples: Iterable[Sampled]) -> Evidence:
         """The evidence with what the members used. Samples from before the evidence only set the
-        counters' starting points; a counter that falls has restarted at zero."""
+        counters' starting points; a counter that falls has restarted at zero.
+
+        Points that an arm lost while the baseline's queue was backed up are not counted: the meter
+        was away, and an arm that sends more requests a scrape merely fills its queue sooner.
+        """
         use = dict(self.use)
         for sample in sorted(samples, key=lambda sample: sample.at):
-            use[sample.member] = _used(use.get(sample.member, Use()), sample, self.started_at)
+            one = _queued(use.get(sample.member, Use()), sample)
+            baseline = one if sample.member == "baseline" else use.get("baseline", Use())
+            away = max(baseline.queues) > QUEUE_MAX
+            use[sample.member] = _used(one, sample, self.started_at, meter_away=away)
         return _with_harm(replace(self, use=use))
 
     def _without(self, reason: str) -> Evidence:
@@ -426,9 +438,9 @@ def _with_totals(evidence: Evidence, baseline: ArmTick, candidate: ArmTick | Non
     return replace(evidence, totals=totals)
 
 
-def _used(use: Use, sample: Sampled, started_at: str | None) -> Use:
+def _used(use: Use, sample: Sampled, started_at: str | None, *, meter_away: bool) -> Use:
     at = sample.at
-    failed = (sample.exporter_failed_points or 0) + (sample.enqueue_failed_points or 0)
+    failed = _failed(use, sample)
     cpu = sample.cpu_s or 0.0
     last = None if use.last_at is None else datetime.fromisoformat(use.last_at)
     if last is not None and at <= last:
@@ -445,6 +457,8 @@ def _used(use: Use, sample: Sampled, started_at: str | None) -> Use:
     if last is None:
         return moved
     new_failures = failed - use.last_failed if failed >= use.last_failed else failed
+    if meter_away:
+        new_failures = 0
     return replace(
         moved,
         cpu_s=use.cpu_s + (cpu - use.last_cpu_s if cpu >= use.last_cpu_s else cpu),
@@ -452,6 +466,19 @@ def _used(use: Use, sample: Sampled, started_at: str | None) -> Use:
         failed_points=use.failed_points + new_failures,
         failed_intervals=use.failed_intervals + (new_failures > 0),
     )
+
+
+def _failed(use: Use, sample: Sampled) -> int:
+    """Points lost since its start; a collector that did not answer has lost what it said last."""
+    if sample.exporter_failed_points is None and sample.enqueue_failed_points is None:
+        return use.last_failed
+    return (sample.exporter_failed_points or 0) + (sample.enqueue_failed_points or 0)
+
+
+def _queued(use: Use, sample: Sampled) -> Use:
+    if sample.queue_size is None:
+        return use
+    return replace(use, queues=(use.queues[1], sample.queue_size))
 
 
 def _crashed(use: Use, restarts: int) -> Use:
@@ -481,10 +508,12 @@ _FLOATS = {
 
 def _noun(kind: type[Any], data: Mapping[str, Any]) -> Any:
     """A nested noun; a text in a field of numbers is a float."""
-    return kind(**{name: _number(kind, name, value) for name, value in data.items()})
+    return kind(**{name: _field(kind, name, value) for name, value in data.items()})
 
 
-def _number(kind: type[Any], name: str, value: Any) -> Any:
+def _field(kind: type[Any], name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
     return float(value) if isinstance(value, str) and name in _FLOATS[kind] else value
 
 

@@ -26,6 +26,7 @@ class Reading:
     exporter_failed_points: int | None = 0
     enqueue_failed_points: int | None = 0
     restarts: int | None = 0
+    queue_size: int | None = 0
 
 
 def spec(**changes: Any) -> Spec:

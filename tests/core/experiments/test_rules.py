@@ -249,6 +249,54 @@ def test_many_failed_exports_abort() -> None:
     assert "9 intervals against 0" in verdict.sentence
 
 
+def with_losses(queue: int | None, lost: list[int | None]) -> Evidence:
+    """Healthy evidence; the candidate loses points while so much waits in the baseline's queue."""
+    evidence = healthy(30)
+    at = START + timedelta(seconds=100)
+    for n, points in enumerate(lost):
+        now = at + timedelta(seconds=n)
+        evidence = evidence.with_samples(
+            [
+                Reading(member="baseline", at=now, queue_size=queue),
+                Reading(
+                    member="candidate",
+                    at=now + timedelta(milliseconds=5),
+                    exporter_failed_points=None,
+                    enqueue_failed_points=points,
+                ),
+            ]
+        )
+    return evidence
+
+
+def test_points_lost_while_the_meter_was_away_are_held_against_nobody() -> None:
+    lost: list[int | None] = list(range(0, 200, 10))
+    assert with_losses(30, lost).use["candidate"].failed_points == 0
+    counted = with_losses(1, lost).use["candidate"]
+    assert counted.failed_points == 190
+    assert judge(spec(), with_losses(30, lost)) is None
+    assert judge(spec(), with_losses(0, lost)) is not None
+
+
+def test_the_last_scrape_of_an_outage_is_excused_too() -> None:
+    evidence = with_losses(30, [0, 10])
+    at = START + timedelta(seconds=110)
+    again = evidence.with_samples(
+        [
+            Reading(member="baseline", at=at, queue_size=0),
+            Reading(member="candidate", at=at, enqueue_failed_points=15),
+        ]
+    )
+    assert again.use["candidate"].failed_points == 0
+
+
+def test_a_collector_that_did_not_answer_once_has_not_lost_its_points_again() -> None:
+    evidence = with_losses(0, [0, 10, None, 10, 10])
+    assert evidence.use["candidate"].failed_points == 10
+    assert evidence.use["candidate"].failed_intervals == 1
+    assert Evidence.from_dict(evidence.to_dict()) == evidence
+
+
 def crashing(evidence: Evidence, member: str, counts: list[int]) -> Evidence:
     """The evidence with what the runtime said, once a second, about how often it had restarted."""
     return evidence.with_samples(
