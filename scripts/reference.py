@@ -60,7 +60,12 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 def commands_page() -> str:
     """The help of every command."""
-    parts = ["# Commands\n", WRITTEN_BY, "Exit codes are in [errors](errors.md).\n"]
+    parts = [
+        "# Commands\n",
+        WRITTEN_BY,
+        "Exit codes are in [errors](errors.md). `-o` and `--data-dir` may stand anywhere: "
+        "`phoenix pipeline list -o json`.\n",
+    ]
     for path, context in commands():
         text = "\n".join(line.rstrip() for line in context.command.get_help(context).splitlines())
         parts.append(f"## {path}\n\n```text\n{text}\n```\n")
@@ -106,8 +111,26 @@ def api_page() -> str:
             "|---|---|",
             *rows,
             "",
+            *_REQUESTS,
         ]
     )
+
+
+_REQUESTS = (
+    "## Requests\n",
+    "- A body is one JSON document in UTF-8, sent as `application/json`, uncompressed, of at most "
+    '2 MiB, within 10 s. Every field is typed exactly: `1.0` is no whole number, `"1"` neither; a '
+    "key given twice, an unknown field, NUL, half a surrogate pair and NaN are refused.",
+    "- A query parameter that a route does not have, or that is given twice, is refused: a "
+    "misspelt filter would show the wrong answer.",
+    "- `HEAD` is `GET` without its body; `OPTIONS` and 405 name the methods in `Allow`.",
+    "- `Idempotency-Key` (1 to 255 visible ASCII characters) on `POST /api/v1/experiments`: the "
+    "same key with the same body gets the first answer again, with `Idempotency-Replayed: true`; "
+    "with another body it is refused. A refusal does not spend the key.",
+    "- `Host` is a loopback name; no other is answered, so that no web page reaches the API.",
+    "- Every answer has an `X-Request-Id`, yours if you sent one; 503 and 429 have `Retry-After`.",
+    "",
+)
 
 
 # Errors.
@@ -141,6 +164,7 @@ def errors_page() -> str:
                 f"| `{error.code}` | {category.__name__} | {STATUS[category]} "
                 f"| {EXIT_CODES[category]} | {cell(' '.join(says.split()))} |"
             )
+    framing = [f"| `{code}` | {status} |" for status, code in framing_codes()]
     verdicts = ", ".join(f"{code} `{name}`" for name, code in VERDICT_EXITS.items())
     return "\n".join(
         [
@@ -149,12 +173,37 @@ def errors_page() -> str:
             "Every refusal has a stable code, says what happened and what to do. Its category "
             "decides the HTTP status and the exit code.\n",
             f"`phoenix experiment run` exits with its verdict: {verdicts}.\n",
+            "Refusals of a server reach the command line with the same code, in brackets behind "
+            "the message. A mistake of Phoenix itself exits 1.\n",
             "| Code | Category | HTTP | Exit | Means |",
             "|---|---|---|---|---|",
             *rows,
             "",
+            "## Requests that are not what HTTP or JSON say they are\n",
+            "The API answers these before it looks at what is asked, and 405 "
+            "`method_not_allowed`; the exit code is 2, and 4 for 404.\n",
+            "| Code | HTTP |",
+            "|---|---|",
+            *framing,
+            "",
         ]
     )
+
+
+def framing_codes() -> list[tuple[int, str]]:
+    """Status and code of every `Malformed(...)` in our code, read without running it."""
+    found = set()
+    for path in sorted((machine.ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "Malformed"
+                and len(node.args) > 1
+                and isinstance(node.args[0], ast.Constant)
+                and isinstance(node.args[1], ast.Constant)
+            ):
+                found.add((int(str(node.args[0].value)), str(node.args[1].value)))
+    return sorted(each for each in found if each[0] < 500)
 
 
 # Metrics.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 import structlog
@@ -132,7 +131,7 @@ def _check_head(headers: Sequence[tuple[bytes, bytes]]) -> None:
     size = sum(len(name) + len(value) for name, value in headers)
     if size > HEAD_BYTES_MAX or len(headers) > HEAD_FIELDS_MAX:
         raise Malformed(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            431,
             "headers_too_large",
             f"At most {HEAD_FIELDS_MAX} header fields of {HEAD_BYTES_MAX} bytes together are read.",
         )
