@@ -40,6 +40,9 @@ TICKS_PER_READ = 1000
 LOOK_EVERY_TICKS = 10
 # A tick waits this long for the runtime's word about its moment.
 SILENCE_S = 5.0
+# One without any data waits for a new agent to tell that the old one was gone: its supervisor may
+# let it wait for half a minute before it starts it again.
+NOBODY_S = 60.0
 
 log = structlog.get_logger()
 
@@ -179,19 +182,21 @@ class Controller:
         )
         told = intervals(watched.samples)
         for tick in ticks:
-            if not self._is_told(tick.at, watched, experiment.spec.interval_s):
+            if not self._is_told(tick, watched, experiment.spec.interval_s):
                 break
             watched.evidence = watched.evidence.updated(tick, experiment.spec, told)
             watched.last = tick
 
-    def _is_told(self, at: datetime, watched: _Watched, interval_s: float) -> bool:
+    def _is_told(self, tick: Tick, watched: _Watched, interval_s: float) -> bool:
         """Whether the runtime has said how its members were at that moment, or will not any more.
 
         A tick that came before a pause was known must not count against the paused arm.
         """
-        if watched.samples and watched.samples[-1].at >= at:
+        if watched.samples and watched.samples[-1].at >= tick.at:
             return True
-        return self._clock.now() - at > timedelta(seconds=SILENCE_S + 3 * interval_s)
+        empty = tick.baseline is None and tick.candidate is None
+        patience_s = (NOBODY_S if empty else SILENCE_S) + 3 * interval_s
+        return self._clock.now() - tick.at > timedelta(seconds=patience_s)
 
     async def _act(
         self, experiment: Experiment, watched: _Watched, action: lifecycle.Action | None

@@ -9,10 +9,12 @@ A tick enters by rules fixed before its value is known, in this order:
 1. A member paused or reloading at that moment: excluded ("paused", "reloading").
 2. The meter marked the tick (late, stale, a gap of its own ...): excluded, with the meter's reason.
 3. Before the first tick with both arms: excluded ("before both arms reported").
-4. The candidate sent nothing although its collector was alive: a *silent* tick. It is paired, with
+4. Neither arm sent anything, and the scraper was down: excluded ("no scrape"). There was nothing to
+   send; this is how the end of an agent looks, which takes all its collectors with it.
+5. The candidate sent nothing although its collector was alive: a *silent* tick. It is paired, with
    zero output, and every critical process of the baseline is missing.
-5. An arm is missing otherwise: excluded ("unpaired"), and counted in a row.
-6. Both arms present: the first `warmup_ticks` are warm-up, what follows is evidence.
+6. An arm is missing otherwise: excluded ("unpaired"), and counted in a row.
+7. Both arms present: the first `warmup_ticks` are warm-up, what follows is evidence.
 """
 
 from __future__ import annotations
@@ -322,6 +324,8 @@ def _reason_to_exclude(evidence: Evidence, tick: Tick, intervals: Sequence[Inter
     live = evidence.warmup_ticks > 0 or evidence.ticks > 0
     if not both and not live:
         return "before both arms reported"
+    if tick.baseline is None and tick.candidate is None and states[0] == "down":
+        return "no scrape"
     return None
 
 

@@ -94,6 +94,21 @@ def test_a_dead_arm_makes_unpaired_ticks_and_the_longest_run_is_kept() -> None:
     assert evidence.unpaired_in_a_row == 0
 
 
+def test_without_a_scraper_there_is_no_scrape_to_miss() -> None:
+    """The end of an agent ends all its collectors at once."""
+    ticks = [tick(n) for n in range(15)]
+    for n in range(4, 10):
+        ticks[n] = replace(ticks[n], baseline=None, candidate=None, excluded="unpaired:baseline")
+    away = [
+        Interval(member=member, state="down", start=ticks[4].at, end=ticks[10].at)
+        for member in ("scraper", "baseline", "candidate")
+    ]
+    evidence = folded(ticks, None, away)
+    assert evidence.excluded == {"no scrape": 6}
+    assert evidence.unpaired_longest == 0
+    assert folded(ticks, None, away[1:]).unpaired_longest == 6, "the scraper was up: a real gap"
+
+
 def test_nothing_is_unpaired_before_both_arms_reported_once() -> None:
     evidence = folded([tick(n, candidate=None) for n in range(6)])
     assert evidence.excluded == {"before both arms reported": 6}
