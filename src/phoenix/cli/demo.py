@@ -109,6 +109,8 @@ def _experiment(
         say(f"no critical process of the shipped list runs here; taking the {len(chosen)} longest-")
         say(f"lived instead: {', '.join(chosen)}")
         body["critical"] = [f"name:{name}" for name in chosen]
+    if candidate == CANDIDATES["broken"] and load != "none":
+        body["critical"] = _lost_later(load, seed)
     if evidence is not None:
         body["evidence_ticks_max"] = evidence
     created = client.call("POST", "/api/v1/experiments", json=body)
@@ -145,6 +147,24 @@ def _stand_ins() -> list[str] | None:
         by_age.append((began, name))
     oldest_first = dict.fromkeys(name for _, name in sorted(by_age))
     return list(oldest_first)[:LONGEST_LIVED]
+
+
+def _lost_later(load: str, seed: int) -> list[str]:
+    """The critical rules, first one that only the load brings along.
+
+    The broken candidate misspells the first rule. If its process ran here already, the check before
+    the start would refuse the candidate, and there would be no abort to see.
+    """
+    from phoenix.host import proc
+    from phoenix.load import profiles
+    from phoenix.pipelines import critical
+
+    here = {proc.name(pid) for pid in proc.pids()}
+    coming = {process.name for process in profiles.plan(load, seed=seed).processes}
+    rules = [rule for rule in critical.DEFAULT_CRITICAL if rule.kind == "name"]
+    first = [rule for rule in rules if rule.value in coming and rule.value not in here][:1]
+    others = [rule for rule in critical.DEFAULT_CRITICAL if rule not in first]
+    return [str(rule) for rule in (*first, *others)]
 
 
 def _deliver(found: dict[str, Any]) -> None:
