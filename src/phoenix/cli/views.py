@@ -60,7 +60,7 @@ def _whole(document: Mapping[str, Any]) -> RenderableType:
         _guardrails(document["verdict"]["guardrails"]),
         _section("What each arm emits in one scrape"),
         _reduction(document["reduction"]),
-        _section("Not shown by name any more"),
+        _section(_fate_title(document["processes"])),
         _hidden(document["processes"]),
         _section(_cost_title(document["costs"])),
         _costs(document["costs"]["cards"]),
@@ -115,6 +115,15 @@ def _reduction(reduction: Mapping[str, Any]) -> Table:
         of = reduction[key]
         rows.append((label, form(of["baseline"]), form(of["candidate"]), percent(of["saved"])))
     return _table(("", "baseline", "candidate", "saved"), rows, right=(1, 2, 3))
+
+
+def _fate_title(processes: Mapping[str, Any]) -> str:
+    """Folded and lost are two things to a reader; which it is was measured."""
+    fates = {
+        "folded": "Folded: not shown by name any more, but in the sums (totals agree)",
+        "lost": "Lost: not shown by name any more, nor in any sum (totals do not agree)",
+    }
+    return fates.get(processes.get("fate") or "", "Not shown by name any more")
 
 
 def _hidden(processes: Mapping[str, Any]) -> RenderableType:

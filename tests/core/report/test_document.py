@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from phoenix.collectors.model import Sample
-from phoenix.experiments.report.document import SCHEMA
+from phoenix.experiments.model import Guardrail
+from phoenix.experiments.report.document import SCHEMA, build
 from phoenix.experiments.report.reading import SCHEMA as DRAWN
 from phoenix.experiments.report.reading import checked
 from phoenix.testing.evidence import START, arm, spec, tick
@@ -177,3 +178,21 @@ def _idle(count: int) -> list[Sample]:
         for n in range(count)
         for member, busy in (("host", 3.0), ("scraper", 0.0), ("baseline", 0.0), ("candidate", 0.0))
     ]
+
+
+@pytest.mark.parametrize(
+    ("passed", "enforced", "fate"),
+    [(True, True, "folded"), (False, True, "lost"), (None, True, None), (True, False, None)],
+)
+def test_names_are_folded_or_lost_by_what_the_totals_say(
+    passed: bool | None, enforced: bool, fate: str | None
+) -> None:
+    given = material()
+    assert given.experiment.verdict is not None
+    guardrail = Guardrail(
+        name="conservation", required="", measured="", passed=passed, sentence="", enforced=enforced
+    )
+    verdict = replace(given.experiment.verdict, guardrails=(guardrail,))
+    told = build(replace(given, experiment=replace(given.experiment, verdict=verdict)))
+    assert told["processes"]["hidden"]
+    assert told["processes"]["fate"] == fate

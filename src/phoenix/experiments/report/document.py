@@ -15,7 +15,7 @@ from typing import Any
 from phoenix.base.clock import rfc3339
 from phoenix.collectors.model import ARMS, Sample
 from phoenix.experiments.evidence import CONSERVED_LEVELS
-from phoenix.experiments.model import Experiment
+from phoenix.experiments.model import Experiment, Verdict
 from phoenix.experiments.report.retelling import Retold
 from phoenix.experiments.report.usage import Counter, Level
 from phoenix.experiments.store import StoredRevision
@@ -75,7 +75,7 @@ def build(material: Material) -> dict[str, Any]:
             "silent": evidence.silent_ticks,
             "excluded": dict(sorted(evidence.excluded.items())),
         },
-        "processes": _processes(material.names),
+        "processes": _processes(material.names, experiment.verdict),
         "costs": _costs(material, counted),
         "overhead": _overhead(material.samples),
         "unobserved": _unobserved(series["ticks"]),
@@ -127,7 +127,18 @@ def _change(baseline: float | None, candidate: float | None) -> dict[str, float 
     return {"baseline": baseline, "candidate": candidate, "saved": saved}
 
 
-def _processes(names: Sequence[NameSeen]) -> dict[str, Any]:
+def _fate(verdict: Verdict) -> str | None:
+    """What became of names that are not shown: measured, not promised by the pipeline.
+
+    `folded` when the totals agree, so that what they used is in a sum; `lost` when they do not;
+    None when the totals could not be compared.
+    """
+    judged = [g for g in verdict.guardrails if g.name == "conservation" and g.enforced]
+    agree = judged[0].passed if judged else None
+    return None if agree is None else "folded" if agree else "lost"
+
+
+def _processes(names: Sequence[NameSeen], verdict: Verdict) -> dict[str, Any]:
     hidden = [n for n in names if n.baseline_ticks and not n.candidate_ticks]
     cpu_s = sum(n.cpu_s for n in names)
     return {
@@ -144,6 +155,7 @@ def _processes(names: Sequence[NameSeen]) -> dict[str, Any]:
             for n in sorted(hidden, key=lambda n: (not n.critical, -n.cpu_s, n.name))[:NAMES_MAX]
         ],
         "hidden_count": len(hidden),
+        "fate": _fate(verdict) if hidden else None,
         "critical_lost": sorted(n.name for n in hidden if n.critical),
     }
 
