@@ -102,7 +102,8 @@ def test_the_narrowing_of_the_band_is_a_falling_line() -> None:
     assert len(sparkline([1.0] * 100)) == 8
 
 
-def test_the_view_remembers_how_wide_the_band_was() -> None:
+def test_the_view_remembers_how_wide_the_band_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal is not drawn on in place
     console = Console(width=80, file=io.StringIO(), force_terminal=True)
     with live_view(console) as show:
         for width in (0.4, 0.2, 0.2, 0.1):

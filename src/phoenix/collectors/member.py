@@ -48,6 +48,7 @@ class Member:
     _process: subprocess.Popen[bytes] | None = None
     _since: float = 0.0
     _failures: int = 0
+    _was_ready: bool = False
     _not_before: float = 0.0
 
     @property
@@ -124,6 +125,7 @@ class Member:
     def _look(self, moment: float) -> None:
         if listens(self.telemetry_port):
             self.state = "running"
+            self._was_ready = True
         elif moment - self._since > READY_WITHIN_S:
             assert self._process is not None
             tether.end(self._process, within_s=END_WITHIN_S)
@@ -137,7 +139,7 @@ class Member:
         self.last_error = f"{_how(code)}: {last_words(self.log)}"
         self._process = None
         self.restarts += 1
-        never_ready = self.state == "starting" and self._failures >= rules.FAILED_STARTS_MAX
+        never_ready = not self._was_ready and self._failures >= rules.FAILED_STARTS_MAX
         self.state = "failed" if never_ready else "waiting"
         self._not_before = moment + rules.backoff_s(self._failures)
 
