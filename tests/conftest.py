@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from phoenix.testing.databases import TestServer
 
@@ -43,3 +44,10 @@ def run() -> Iterator[asyncio.Runner]:
     """Runs coroutines on one event loop."""
     with asyncio.Runner() as runner:
         yield runner
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A test that configured logging wrote to a stream which ends with the test."""
+    yield
+    structlog.reset_defaults()

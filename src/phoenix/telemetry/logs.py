@@ -35,7 +35,8 @@ def setup(level: str, role: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        # not cached: a logger keeps to the stream that is configured when it speaks
+        cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(role=role)
 
