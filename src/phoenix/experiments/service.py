@@ -194,7 +194,7 @@ class ExperimentsService:
             await self.move(
                 tx, experiment, State.CANCELLED, None, reason=reason, actor=actor, now=now
             )
-            await self._withdraw(tx, experiment_id)
+            await self.withdraw(tx, experiment_id)
 
     async def move(
         self,
@@ -241,7 +241,8 @@ class ExperimentsService:
 
     async def withdraw(self, tx: Transaction, experiment_id: str) -> None:
         """Ask the host to stop the shadow and the meter to stop listening."""
-        await self._withdraw(tx, experiment_id)
+        await self._collectors.stop(tx, experiment_id)
+        await self._measurement.unsubscribe(tx, experiment_id)
 
     async def get(self, experiment_id: str) -> Experiment:
         """One experiment.
@@ -306,10 +307,6 @@ class ExperimentsService:
                 remedy="See: phoenix experiment list",
             )
         return experiment
-
-    async def _withdraw(self, tx: Transaction, experiment_id: str) -> None:
-        await self._collectors.stop(tx, experiment_id)
-        await self._measurement.unsubscribe(tx, experiment_id)
 
     async def _record(
         self, tx: Transaction, experiment_id: str, action: str, actor: str, now: datetime,

@@ -11,7 +11,6 @@ from __future__ import annotations
 from phoenix.safety.model import Decision, KillState, Lease
 
 CONFIRMED_WITHIN_S = 2.0
-LEASE_S = 3.0
 RENEW_EVERY_S = 1.0
 
 
