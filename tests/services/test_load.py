@@ -24,7 +24,7 @@ from phoenix.load.errors import (
     LoadProgramMissing,
 )
 from phoenix.load.files import Files
-from phoenix.load.model import Birth, Plan, ProcessPlan
+from phoenix.load.model import Birth, Plan, ProcessPlan, Program
 from phoenix.load.profiles import plan
 
 OWNER = """
@@ -88,6 +88,23 @@ def test_every_process_of_the_plan_runs_under_its_name_with_its_command_line(
     assert {proc.name(each.pid) for each in shown} == {each.name[:15] for each in wanted.processes}
     assert service.running(data_dir) == load
     assert (load.profile, load.seed, load.count, load.tethered) == ("realistic", 2, 80, False)
+
+
+def test_a_birth_becomes_another_program_with_the_same_pid_and_ends_with_its_life(
+    data_dir: Path,
+) -> None:
+    shell = ProcessPlan(name="sh", argv=("/bin/sh", "batch-{birth}"), rss_bytes=1_000_000)
+    later = Program(after_s=1.5, name="rsync", argv=("rsync", "-a", "{birth}"))
+    birth = Birth(at_s=0.0, lifetime_s=4.0, process=shell, becomes=later)
+    load = Plan(profile="test", seed=1, processes=(), births=(birth,), cycle_s=600.0)
+    service.start_detached(load, data_dir)
+    assert within(5, lambda: len(service.list_running(data_dir)) == 1)
+    (before,) = service.list_running(data_dir)
+    assert (before.name, before.command_line) == ("sh", ("/bin/sh", "batch-1"))
+    assert within(5, lambda: [r.name for r in service.list_running(data_dir)] == ["rsync"])
+    (after,) = service.list_running(data_dir)
+    assert (after.pid, after.command_line) == (before.pid, ("rsync", "-a", "1"))
+    assert within(8, lambda: service.list_running(data_dir) == [])
 
 
 def test_stop_leaves_no_process_and_no_file_but_the_program_and_the_log(data_dir: Path) -> None:

@@ -33,12 +33,20 @@ type wish struct {
 	WriteBytes int64   `json:"write,omitempty"`
 	LifetimeS  float64 `json:"life,omitempty"`
 	Scratch    string  `json:"scratch"`
+	Next       *image  `json:"next,omitempty"`
+}
+
+// image is what a child executes in its own place AfterS into its life.
+type image struct {
+	AfterS float64  `json:"after"`
+	Path   string   `json:"path"`
+	Argv   []string `json:"argv"`
 }
 
 // environment is the whole environment of the child. One scheduler and no garbage collector: a
 // child allocates next to nothing, and this keeps its threads and its private memory small.
 func (w wish) environment() []string {
-	text, _ := json.Marshal(w) // numbers and one string: cannot fail
+	text, _ := json.Marshal(w) // numbers and text from JSON: cannot fail
 	return []string{wishVariable + "=" + string(text), "GOMAXPROCS=1", "GOGC=off"}
 }
 
@@ -48,17 +56,28 @@ func be(text string) int {
 	if json.Unmarshal([]byte(text), &w) != nil {
 		return 2
 	}
-	memory := touch(w.RSSBytes)
 	end := time.Now().Add(100 * 365 * 24 * time.Hour)
 	if w.LifetimeS > 0 {
 		end = time.Now().Add(seconds(w.LifetimeS))
 	}
+	if next := w.Next; next != nil {
+		live(w, time.Now().Add(seconds(next.AfterS)))
+		w.Next, w.LifetimeS = nil, max(w.LifetimeS-next.AfterS, 0.001)
+		_ = syscall.Exec(next.Path, next.Argv, w.environment())
+		// What could not be executed goes on as what it is.
+	}
+	live(w, end)
+	return 0
+}
+
+// live costs what was wished for, until `end`.
+func live(w wish, end time.Time) {
+	memory := touch(w.RSSBytes)
 	if w.CPUShare > 0 || w.WriteBytes > 0 {
 		work(w, end)
 	}
 	time.Sleep(time.Until(end))
 	runtime.KeepAlive(memory)
-	return 0
 }
 
 // touch makes `size` bytes resident: mapped outside of Go's heap, one write per page.

@@ -25,9 +25,18 @@ type Process struct {
 // Birth is a process that starts at AtS of each cycle and ends by itself LifetimeS later.
 // `{birth}` in its arguments becomes the running number of the birth.
 type Birth struct {
-	AtS       float64 `json:"at_s"`
-	LifetimeS float64 `json:"lifetime_s"`
-	Process   Process `json:"process"`
+	AtS       float64  `json:"at_s"`
+	LifetimeS float64  `json:"lifetime_s"`
+	Process   Process  `json:"process"`
+	Becomes   *Program `json:"becomes"` // what it executes later, if anything
+}
+
+// Program is what a running process becomes by execve: the pid and the start stay, the name and the
+// command line are new.
+type Program struct {
+	AfterS float64  `json:"after_s"` // of its life
+	Name   string   `json:"name"`
+	Argv   []string `json:"argv"`
 }
 
 func parsePlan(text []byte) (Plan, error) {
@@ -49,6 +58,14 @@ func parsePlan(text []byte) (Plan, error) {
 			return Plan{}, fmt.Errorf("births must ascend within cycle_s and live: at_s %v, lifetime_s %v", birth.AtS, birth.LifetimeS)
 		}
 		previous = birth.AtS
+		if next := birth.Becomes; next != nil {
+			if err := (Process{Name: next.Name, Argv: next.Argv}).check(); err != nil {
+				return Plan{}, err
+			}
+			if next.AfterS <= 0 || next.AfterS >= birth.LifetimeS {
+				return Plan{}, fmt.Errorf("%s must become %s within its life: after_s %v, lifetime_s %v", birth.Process.Name, next.Name, next.AfterS, birth.LifetimeS)
+			}
+		}
 	}
 	return plan, nil
 }
@@ -71,12 +88,21 @@ func (p Process) check() error {
 	return nil
 }
 
-// numbered is the process with `{birth}` replaced in its arguments.
-func (p Process) numbered(birth int) Process {
-	argv := make([]string, len(p.Argv))
-	for i, argument := range p.Argv {
-		argv[i] = strings.ReplaceAll(argument, "{birth}", fmt.Sprint(birth))
+// numbered is the birth with `{birth}` replaced in all arguments by its running number.
+func (b Birth) numbered(number int) Birth {
+	b.Process.Argv = numbered(b.Process.Argv, number)
+	if b.Becomes != nil {
+		next := *b.Becomes
+		next.Argv = numbered(next.Argv, number)
+		b.Becomes = &next
 	}
-	p.Argv = argv
-	return p
+	return b
+}
+
+func numbered(argv []string, number int) []string {
+	filled := make([]string, len(argv))
+	for i, argument := range argv {
+		filled[i] = strings.ReplaceAll(argument, "{birth}", fmt.Sprint(number))
+	}
+	return filled
 }

@@ -10,14 +10,16 @@ import (
 func TestAPlanThatCannotRunIsRefusedBeforeAnythingStarts(t *testing.T) {
 	for text, reason := range map[string]string{
 		`[`: "not valid JSON",
-		`{"processes":[{"name":"../sh","argv":["sh"]}]}`:                                              "not the name of a file",
-		`{"processes":[{"name":"..","argv":["sh"]}]}`:                                                 "not the name of a file",
-		`{"processes":[{"name":"sh","argv":[]}]}`:                                                     "empty command line",
-		`{"processes":[{"name":"sh","argv":["a\u0000b"]}]}`:                                           "zero byte",
-		`{"processes":[{"name":"sh","argv":["sh"],"cpu_share":1.5}]}`:                                 "out of range",
-		`{"cycle_s":1,"births":[{"at_s":1,"lifetime_s":1,"process":{"name":"sh","argv":["sh"]}}]}`:    "ascend",
-		`{"cycle_s":1,"births":[{"at_s":0.5,"lifetime_s":0,"process":{"name":"sh","argv":["sh"]}}]}`:  "ascend",
-		`{"cycle_s":1,"births":[{"at_s":0.5,"lifetime_s":1,"process":{"name":"a/b","argv":["sh"]}}]}`: "not the name",
+		`{"processes":[{"name":"../sh","argv":["sh"]}]}`:                                                                                                   "not the name of a file",
+		`{"processes":[{"name":"..","argv":["sh"]}]}`:                                                                                                      "not the name of a file",
+		`{"processes":[{"name":"sh","argv":[]}]}`:                                                                                                          "empty command line",
+		`{"processes":[{"name":"sh","argv":["a\u0000b"]}]}`:                                                                                                "zero byte",
+		`{"processes":[{"name":"sh","argv":["sh"],"cpu_share":1.5}]}`:                                                                                      "out of range",
+		`{"cycle_s":1,"births":[{"at_s":1,"lifetime_s":1,"process":{"name":"sh","argv":["sh"]}}]}`:                                                         "ascend",
+		`{"cycle_s":1,"births":[{"at_s":0.5,"lifetime_s":0,"process":{"name":"sh","argv":["sh"]}}]}`:                                                       "ascend",
+		`{"cycle_s":1,"births":[{"at_s":0.5,"lifetime_s":1,"process":{"name":"a/b","argv":["sh"]}}]}`:                                                      "not the name",
+		`{"cycle_s":1,"births":[{"at_s":0.5,"lifetime_s":1,"process":{"name":"sh","argv":["sh"]},"becomes":{"after_s":1,"name":"awk","argv":["awk"]}}]}`:   "within its life",
+		`{"cycle_s":1,"births":[{"at_s":0.5,"lifetime_s":1,"process":{"name":"sh","argv":["sh"]},"becomes":{"after_s":0.5,"name":"a/b","argv":["awk"]}}]}`: "not the name",
 	} {
 		if _, err := parsePlan([]byte(text)); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: got %v, want %q", text, err, reason)
@@ -26,11 +28,15 @@ func TestAPlanThatCannotRunIsRefusedBeforeAnythingStarts(t *testing.T) {
 }
 
 func TestEachBirthHasItsOwnNumber(t *testing.T) {
-	template := Process{Name: "sh", Argv: []string{"sh", "--job={birth}"}}
-	if got := template.numbered(7).Argv[1]; got != "--job=7" {
-		t.Errorf("got %q", got)
+	template := Birth{
+		Process: Process{Name: "sh", Argv: []string{"sh", "--job={birth}"}},
+		Becomes: &Program{Name: "awk", Argv: []string{"awk", "--job={birth}"}},
 	}
-	if template.Argv[1] != "--job={birth}" {
+	got := template.numbered(7)
+	if got.Process.Argv[1] != "--job=7" || got.Becomes.Argv[1] != "--job=7" {
+		t.Errorf("got %q and %q", got.Process.Argv, got.Becomes.Argv)
+	}
+	if template.Process.Argv[1] != "--job={birth}" || template.Becomes.Argv[1] != "--job={birth}" {
 		t.Error("the template itself changed")
 	}
 }

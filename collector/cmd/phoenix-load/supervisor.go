@@ -54,7 +54,7 @@ func (s *supervisor) run(stop, ended <-chan os.Signal) error {
 		case <-stop:
 			return s.end(ended)
 		default:
-			s.start(process, 0)
+			s.start(Birth{Process: process})
 			s.collect()
 		}
 	}
@@ -101,34 +101,38 @@ func (s *supervisor) bear(since time.Duration) (time.Duration, bool) {
 			return due - since, true
 		}
 		s.births++
-		s.start(birth.Process.numbered(s.births), birth.LifetimeS)
+		s.start(birth.numbered(s.births))
 	}
 }
 
 // start runs one process. What fails is counted and said, never fatal: the rest still makes a load.
-func (s *supervisor) start(process Process, lifetimeS float64) {
-	pid, err := s.execute(process, lifetimeS)
+func (s *supervisor) start(birth Birth) {
+	pid, err := s.execute(birth)
 	if err != nil {
 		s.status.Failed++
-		s.status.LastError = process.Name + ": " + err.Error()
+		s.status.LastError = birth.Process.Name + ": " + err.Error()
 		return
 	}
 	s.live[pid] = struct{}{}
 	s.status.Started++
 }
 
-func (s *supervisor) execute(process Process, lifetimeS float64) (int, error) {
-	path, known := s.paths[process.Name]
-	if !known {
-		var err error
-		if path, err = s.links.path(process.Name); err != nil {
-			return 0, err
-		}
-		s.paths[process.Name] = path
+func (s *supervisor) execute(birth Birth) (int, error) {
+	process := birth.Process
+	path, err := s.path(process.Name)
+	if err != nil {
+		return 0, err
 	}
 	wish := wish{
 		CPUShare: process.CPUShare, RSSBytes: process.RSSBytes, WriteBytes: process.WriteBytes,
-		LifetimeS: lifetimeS, Scratch: s.links.dir,
+		LifetimeS: birth.LifetimeS, Scratch: s.links.dir,
+	}
+	if next := birth.Becomes; next != nil {
+		nextPath, err := s.path(next.Name)
+		if err != nil {
+			return 0, err
+		}
+		wish.Next = &image{AfterS: next.AfterS, Path: nextPath, Argv: next.Argv}
 	}
 	null := devNull.Fd()
 	return syscall.ForkExec(path, process.Argv, &syscall.ProcAttr{
@@ -136,6 +140,18 @@ func (s *supervisor) execute(process Process, lifetimeS float64) (int, error) {
 		Files: []uintptr{null, null, null},
 		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	})
+}
+
+// path is the link with that name, made once.
+func (s *supervisor) path(name string) (string, error) {
+	if path, known := s.paths[name]; known {
+		return path, nil
+	}
+	path, err := s.links.path(name)
+	if err == nil {
+		s.paths[name] = path
+	}
+	return path, err
 }
 
 // collect takes the status of everyone who ended, so that none stays a zombie. One SIGCHLD may

@@ -17,15 +17,25 @@ class ProcessPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a process executes in its own place: its pid and start stay, name and argv are new."""
+
+    after_s: float  # of its life
+    name: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
     """A process that starts `at_s` into each cycle and ends by itself after `lifetime_s`.
 
-    `{birth}` in its command line becomes the running number of the birth, so no two are alike.
+    `{birth}` in its command lines becomes the running number of the birth, so no two are alike.
     """
 
     at_s: float
     lifetime_s: float
     process: ProcessPlan
+    becomes: Program | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

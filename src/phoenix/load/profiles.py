@@ -66,8 +66,13 @@ def profile(name: str) -> Profile:
     )
 
 
-def plan(name: str, seed: int = 1, count: int | None = None) -> Plan:
+def plan(
+    name: str, seed: int = 1, count: int | None = None, *, births_per_s: int | None = None
+) -> Plan:
     """The load of profile `name` with `count` long-lived processes (None: the profile's default).
+
+    Args:
+        births_per_s: this many births in every second, whatever the profile has.
 
     Raises:
         UnknownProfile, CountOutOfRange, SeedOutOfRange.
@@ -87,13 +92,16 @@ def plan(name: str, seed: int = 1, count: int | None = None) -> Plan:
     extra = UNIQUE if name == "high-cardinality" else CROWD
     templates = [*BACKBONE, *(_drawn(dice, extra) for _ in range(wanted - len(BACKBONE)))]
     processes = _within_budget([_process(dice, each, n) for n, each in enumerate(templates)])
-    churning = name == "high-churn"
+    rate = _BIRTHS_PER_S if name == "high-churn" else (0, 0)
+    if births_per_s is not None:
+        rate = (births_per_s, births_per_s)
+    births = _births(dice, rate) if rate[1] else ()
     return Plan(
         profile=name,
         seed=seed,
         processes=processes,
-        births=_births(dice) if churning else (),
-        cycle_s=float(_CYCLE_S) if churning else 0.0,
+        births=births,
+        cycle_s=float(_CYCLE_S) if births else 0.0,
     )
 
 
@@ -189,11 +197,11 @@ def _within_budget(processes: list[ProcessPlan]) -> tuple[ProcessPlan, ...]:
     )
 
 
-def _births(dice: Dice) -> tuple[Birth, ...]:
-    """One minute of births, ascending: 20 to 30 in each second, anywhere within it."""
+def _births(dice: Dice, rate: tuple[int, int]) -> tuple[Birth, ...]:
+    """One minute of births, ascending: `rate` (from, to) in each second, anywhere within it."""
     births = []
     for second in range(_CYCLE_S):
-        moments = sorted(dice.share() for _ in range(dice.whole(*_BIRTHS_PER_S)))
+        moments = sorted(dice.share() for _ in range(dice.whole(*rate)))
         births += [
             Birth(
                 at_s=round(second + moment * 0.999, 3),
