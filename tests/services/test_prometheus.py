@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from phoenix.testing.prometheus import (
     counter,
 )
 from phoenix.testing.prometheus_build import PrometheusNotBuilt, PrometheusTampered
+from phoenix.testing.streams import Streams
 
 DATA_DIR = Path(__file__).parents[2] / ".phoenix"
 BEGIN, STEP, END = 1_790_000_000.0, 10.0, 1_790_003_600.0
@@ -76,6 +78,27 @@ def test_a_single_sample_is_lost_and_with_start_times_it_is_not(prometheus: Prom
     with Prometheus(DATA_DIR, features=("st-storage", "use-start-timestamps")) as newer:
         newer.take(single)
         assert newer.total(f"increase(single_total{HOUR})", at_s=END) == 400.0
+
+
+def test_our_reckoning_of_increase_agrees_with_prometheus(prometheus: Prometheus) -> None:
+    dice = random.Random(3)
+    streams = Streams(["reckoned"])
+    for number in range(60):
+        value, samples = dice.choice([0.0, dice.uniform(0, 90)]), []
+        first = dice.randrange(0, 300)
+        for step in range(first, first + dice.randrange(1, 360 - first)):
+            value = 0.5 if dice.random() < 0.02 else value + dice.choice([0.0, 1.25, 7.0])
+            if dice.random() < 0.9:
+                samples.append((BEGIN + step * STEP + dice.random(), value))
+        request = counter("reckoned", {"stream": str(number)}, samples)
+        prometheus.take(request)
+        streams.fold(request)
+    for begin_s, end_s in ((BEGIN - 1, END), (BEGIN + 900, BEGIN + 1800.5), (BEGIN, BEGIN + 60)):
+        ours = streams.increase("reckoned", round(begin_s * 1e3), round(end_s * 1e3))
+        range_ms = round((end_s - begin_s) * 1e3)
+        theirs = prometheus.total(f"sum(increase(reckoned_total[{range_ms}ms]))", at_s=end_s)
+        assert ours.total == pytest.approx(theirs, rel=1e-9)
+        assert ours.end > 0
 
 
 def test_two_values_for_one_series_and_time_are_refused(prometheus: Prometheus) -> None:

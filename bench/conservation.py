@@ -1,0 +1,164 @@
+"""Do totals survive a pipeline and a backend? Every pipeline's series, put to a real Prometheus 3.
+
+    .venv/bin/python bench/record.py --load high-churn --minutes 60
+    .venv/bin/python bench/conservation.py [--recording FOLDER] [--arms NAME …] [--json FILE]
+
+Replays the recorded scrapes of one hour through each pipeline in the real collector, hands what
+leaves to Prometheus over OTLP with the times of the recording, and asks for
+`sum(increase(…))` over the whole. That is held against what the processes used by the stated rule,
+read from the raw scrapes (phoenix.testing.truth), and against the error that the same engine makes
+on a constant counter in the same run. Without `--recording` five minutes of the profile high-churn
+are recorded first. docs/explanation/conservation.md says what the columns mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from conserving import arms, measure
+from load import DATA_DIR, machine
+from phoenix.base.clock import SystemClock, rfc3339
+from phoenix.collectors import distribution
+from phoenix.testing import prometheus_build, recording
+from phoenix.testing.truth import COUNTERS
+
+TOLERANCE = 0.001
+"""How much further off than the engine itself a pipeline may be."""
+SHORT = {"load": "high-churn", "minutes": "5"}
+
+
+def main() -> None:
+    """Measure, print, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recording", type=Path)
+    parser.add_argument("--arms", nargs="+", help="those whose names contain one of these")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    folder = asked.recording or recorded()
+    manifest = recording.Manifest.of(folder)
+    binary = distribution.build(DATA_DIR)
+    prometheus_build.program("prometheus", DATA_DIR, report=say)
+    chosen = [
+        arm
+        for arm in arms.arms(manifest.interval_s)
+        if not asked.arms or any(name in arm.name for name in asked.arms)
+    ]
+    hours = read(folder, manifest, {arms.BASELINE, *(arm.scrape for arm in chosen)})
+    found = []
+    for arm in chosen:
+        say(arm.name)
+        default = hours[arms.BASELINE]
+        found.append(measure.measure(arm, hours[arm.scrape], default, binary, DATA_DIR))
+    result = {**about(manifest, binary, hours[arms.BASELINE]), "arms": found}
+    show(result)
+    if asked.json:
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        asked.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+
+
+def recorded() -> Path:
+    """A short recording of churn; made now unless there is one."""
+    folder = DATA_DIR / "recordings" / "conservation"
+    if not (folder / "manifest.json").is_file():
+        script = Path(__file__).with_name("record.py")
+        options = [f"--{key}={value}" for key, value in SHORT.items()]
+        subprocess.run([sys.executable, script, *options, f"--out={folder}"], check=True)
+    return folder
+
+
+def read(folder: Path, manifest: recording.Manifest, names: set[str]) -> dict[str, measure.Hour]:
+    """The scrapes that all files have, with what is true about them."""
+    paths = {name: folder / manifest.scrapes[name] for name in names}
+    frames = min(sum(1 for _ in recording.frames(path)) for path in paths.values())
+    say(f"{frames} scrapes of {folder.name}")
+    return {name: measure.hour(path, manifest.interval_s, frames) for name, path in paths.items()}
+
+
+def about(manifest: recording.Manifest, binary: Path, default: measure.Hour) -> dict[str, Any]:
+    """What the figures belong to."""
+    return {
+        "measured_at": rfc3339(SystemClock().now()),
+        "machine": machine(),
+        "prometheus": prometheus_build.VERSION,
+        "collector": binary.resolve().parent.name,
+        "load": dict(manifest.load),
+        "recorded_at": manifest.started_at,
+        "interval_s": manifest.interval_s,
+        "isolated": manifest.isolated,
+        "scrapes": len(default.scrapes),
+        "range_s": (default.until_ms - default.after_ms) / 1000,
+        "processes": [min(s.processes for s in default.scrapes),
+                      max(s.processes for s in default.scrapes)],
+    }  # fmt: skip
+
+
+def show(result: dict[str, Any]) -> None:
+    """The table, one for each metric."""
+    load = result["load"]
+    print(
+        f"\nload {load['profile']}, seed {load['seed']}, {result['scrapes']} scrapes at "
+        f"{result['interval_s']:g} s, {result['range_s']:.0f} s, "
+        f"Prometheus {result['prometheus']}"
+    )
+    for metric in COUNTERS:
+        true = result["arms"][0][metric]["true"]
+        print(f"\n{metric}: {true:,.1f} in truth\n")
+        print(
+            "| pipeline | series | increase() is off by | engine's own | within "
+            "| lost or doubled | at beginnings | at ends | anchored | with start times "
+            "| worst category | 5 min: median (least, most) | remainder: resets, largest jump |"
+        )
+        print("|---" * 13 + "|")
+        for arm in result["arms"]:
+            print(f"| {' | '.join(row(arm, arm[metric]))} |")
+
+
+def row(arm: dict[str, Any], of: dict[str, Any]) -> Sequence[str]:
+    """One pipeline and one metric. Shares are of the truth."""
+    true, own = of["true"], max(abs(error) for error in arm["engine"].values())
+    off = of["increase"] / true - 1
+    windows, rest = of["five_minutes"], of["remainder"]
+    return (
+        arm["arm"],
+        f"{arm['series']:,}",
+        f"{off:+.3%}",
+        f"{own:.3%}",
+        "yes" if abs(off) <= own + TOLERANCE else "no",
+        f"{(of['rise'] - true) / true:+.3%}",
+        f"{of['added_at_begin'] / true:+.3%}",
+        f"{of['added_at_end'] / true:+.3%}",
+        f"{of['anchored'] / true - 1:+.3%}",
+        f"{of['start_times'] / true - 1:+.3%}",
+        worst(of["categories"], true),
+        f"{windows['median']:+.2%} ({windows['least']:+.2%}, {windows['most']:+.2%})"
+        if windows["windows"]
+        else "-",
+        f"{rest['resets']:.0f}, {rest['largest_jump']:.3g}" if rest else "-",
+    )
+
+
+def worst(categories: dict[str, dict[str, float]], true: float) -> str:
+    """The category that is furthest off, of those with a hundredth of the whole."""
+    errors = {
+        name: of["increase"] / of["true"] - 1
+        for name, of in categories.items()
+        if of["true"] >= true / 100
+    }
+    if not errors:
+        return "-"
+    name = max(errors, key=lambda each: abs(errors[each]))
+    return f"{name} {errors[name]:+.2%}"
+
+
+def say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
