@@ -14,12 +14,12 @@ const (
 	aggressive
 )
 
-// adapt is the level after a scrape that brought `arrived` series, `held` after the level was entered.
+// adapt is the level after a scrape in which `ratio` times the set point arrived, `held` after the
+// level was entered.
 //
 // A level is left only when its threshold is crossed back by the hysteresis, and not before its dwell
-// is over; one exception, for an explosion: it goes to aggressive at once beyond twice the threshold.
-func adapt(now pressure, held time.Duration, arrived int, cfg *AdaptiveConfig) pressure {
-	ratio := float64(arrived) / float64(cfg.SetPoint)
+// is over; with one exception, for an explosion: beyond twice the threshold it is aggressive at once.
+func adapt(now pressure, held time.Duration, ratio float64, cfg *AdaptiveConfig) pressure {
 	if ratio > 2*cfg.AggressiveAbove {
 		return aggressive
 	}
@@ -44,9 +44,6 @@ func adapt(now pressure, held time.Duration, arrived int, cfg *AdaptiveConfig) p
 
 // budgetAt is the number of processes that may leave by name at a level, at least one.
 func budgetAt(level pressure, most int, cfg *AdaptiveConfig) int {
-	if !cfg.Enabled {
-		return most
-	}
 	part := cfg.Balanced
 	switch level {
 	case conservative:
@@ -55,4 +52,33 @@ func budgetAt(level pressure, most int, cfg *AdaptiveConfig) int {
 		part = cfg.Aggressive
 	}
 	return max(1, int(math.Floor(part*float64(most)+1e-9)))
+}
+
+// adaptedBudget follows the load of h and answers its budget. Without a set point of its own, a host's
+// is what usually arrives from it: a moving average, exponential in time.
+func (b *budgeter) adaptedBudget(h *hostState) int {
+	cfg := &b.cfg.Adaptive
+	if !cfg.Enabled {
+		return b.cfg.MaxProcesses
+	}
+	arrived := float64(h.arrived)
+	if h.usual == 0 {
+		h.usual, h.levelSince = arrived, h.last
+	}
+	usual := float64(cfg.SetPoint)
+	if cfg.SetPoint == 0 {
+		usual = h.usual
+	}
+	if !h.again {
+		held := time.Duration(h.last - min(h.last, h.levelSince))
+		if next := adapt(h.level, held, arrived/max(usual, 1), cfg); next != h.level {
+			h.level, h.levelSince = next, h.last
+		}
+		weight := 1 - math.Exp2(-seconds(h.previous, h.last)/cfg.HalfLife.Seconds())
+		if h.previous == 0 {
+			weight = 0
+		}
+		h.usual += weight * (arrived - h.usual)
+	}
+	return budgetAt(h.level, b.cfg.MaxProcesses, cfg)
 }

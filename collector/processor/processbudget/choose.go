@@ -33,6 +33,7 @@ type candidate struct {
 	use      [ranks]float64 // cores, bytes, bytes per second
 	seated   [ranks]bool    // held a seat in the scrape before
 	shown    bool           // left by name in the scrape before
+	known    bool           // left by name at some time, so that its series exist
 	since    time.Duration  // how long it has been shown
 	critical int            // rank of its rule, or -1
 	hog      float64        // by how much it exceeds the line of a hog; under 1 is none
@@ -68,7 +69,11 @@ func choose(all []candidate, l limits) chosen {
 	critical := c.keepCritical(min(l.critical, l.budget))
 	share := l.budget - critical
 	for r := range ranks {
-		c.seat(r, int(math.Floor(l.top[r].Share*float64(share)+1e-9)), l.top[r].Floor, l.margin)
+		seats := l.top[r].Seats
+		if seats == 0 {
+			seats = int(math.Floor(l.top[r].Share*float64(share) + 1e-9))
+		}
+		c.seat(r, min(seats, share), l.top[r].Floor, l.margin)
 	}
 	c.keepBest(isHog,
 		func(p *candidate) bool { return p.hog >= 1 },
@@ -159,9 +164,14 @@ func (c *choice) seat(r rank, seats int, floor, margin float64) {
 	if seats <= 0 {
 		return
 	}
+	// Who has a seat is beaten only by the margin. Who was shown before has series already, which
+	// the backend bills for a while: it goes before one that is new and uses about the same.
 	worth := func(p *candidate) float64 {
-		if p.seated[r] {
+		switch {
+		case p.seated[r]:
 			return p.use[r] * (1 + margin)
+		case p.known:
+			return p.use[r] * (1 + margin/2)
 		}
 		return p.use[r]
 	}

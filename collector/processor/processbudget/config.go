@@ -104,10 +104,12 @@ type TopConfig struct {
 	_ struct{}
 }
 
-// RankConfig is a share of the budget and the use below which nobody gets a seat.
+// RankConfig is a part of the budget and the use below which nobody gets a seat.
 type RankConfig struct {
 	// Share of the budget that is left after critical processes, 0 to 1.
 	Share float64 `mapstructure:"share"`
+	// Seats, if not 0, is that part as a number instead.
+	Seats int `mapstructure:"seats"`
 	// Floor is the least use that earns a seat: cores, bytes, or bytes per second.
 	Floor float64 `mapstructure:"floor"`
 
@@ -169,8 +171,10 @@ type Tier struct {
 type AdaptiveConfig struct {
 	Enabled bool `mapstructure:"enabled"`
 	// SetPoint is the number of series (points of a scrape) that arrives from the host in its usual
-	// state.
+	// state; 0 learns it, as a moving average.
 	SetPoint int `mapstructure:"set_point"`
+	// HalfLife of that average.
+	HalfLife time.Duration `mapstructure:"half_life"`
 	// ConservativeBelow and AggressiveAbove are parts of the set point.
 	ConservativeBelow float64 `mapstructure:"conservative_below"`
 	AggressiveAbove   float64 `mapstructure:"aggressive_above"`

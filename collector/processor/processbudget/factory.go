@@ -43,6 +43,7 @@ func createDefaultConfig() component.Config {
 			MinMemory: 16 << 20,
 		},
 		Adaptive: AdaptiveConfig{
+			HalfLife:          time.Hour,
 			ConservativeBelow: 0.75,
 			AggressiveAbove:   1.25,
 			Hysteresis:        0.1,

@@ -315,14 +315,7 @@ func (b *budgeter) close(h *hostState, t *tally) {
 
 // decide sets the reason of every process of the part, and answers the budget of the scrape.
 func (b *budgeter) decide(h *hostState, t *tally) int {
-	budget := b.cfg.MaxProcesses
-	if b.cfg.Adaptive.Enabled {
-		held := time.Duration(h.last - min(h.last, h.levelSince))
-		if next := adapt(h.level, held, h.arrived, &b.cfg.Adaptive); next != h.level {
-			h.level, h.levelSince = next, h.last
-		}
-		budget = budgetAt(h.level, budget, &b.cfg.Adaptive)
-	}
+	budget := b.adaptedBudget(h)
 	if h.again {
 		for i := range h.parts {
 			if e := h.parts[i].entity; !e.shown {
@@ -365,7 +358,7 @@ func (b *budgeter) decide(h *hostState, t *tally) int {
 func (b *budgeter) candidate(s *seen) candidate {
 	e := s.entity
 	c := candidate{
-		use: s.use, seated: e.seated, shown: e.shown, critical: e.class.critical, odd: s.odd, order: e.pid,
+		use: s.use, seated: e.seated, shown: e.shown, known: e.shownAs != 0, critical: e.class.critical, odd: s.odd, order: e.pid,
 		tier: -1,
 	}
 	if e.shown {

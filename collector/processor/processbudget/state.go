@@ -40,6 +40,7 @@ func (b *budgeter) encodeHost(h *hostState, into []byte) []byte {
 	} {
 		w.number(n)
 	}
+	w.fixed(math.Float64bits(h.usual))
 	w.number(uint64(len(h.order)))
 	places := make([]int, len(b.dictionary.all))
 	for i, def := range h.order {
@@ -92,6 +93,9 @@ func (b *budgeter) decodeHost(key string, data []byte) (*hostState, error) {
 		*into = r.number()
 	}
 	h.level, h.swept = pressure(min(level, uint64(aggressive))), h.last
+	if h.usual = math.Float64frombits(r.fixed()); !(h.usual >= 0) || math.IsInf(h.usual, 1) {
+		h.usual = 0
+	}
 	definitions := make([]*definition, r.count(6))
 	for i := range definitions {
 		definitions[i] = r.definition(b.dictionary)

@@ -48,6 +48,7 @@ type hostState struct {
 
 	level      pressure
 	levelSince nanos
+	usual      float64 // points of a scrape
 
 	remainders []remainder // by category
 	reported   []bool      // by definition: seen on this host
