@@ -38,15 +38,22 @@ class Host:
 
     Args:
         processes: how many services there are.
-        births: of brief processes, at each scrape.
+        births, execs: of brief processes, and of any, at each scrape.
     """
 
     def __init__(
-        self, seed: int, *, processes: int = 60, births: int = 8, interval_s: float = 10.0
+        self,
+        seed: int,
+        *,
+        processes: int = 60,
+        births: int = 8,
+        execs: int = 2,
+        interval_s: float = 10.0,
     ) -> None:
         self._dice = random.Random(seed)  # noqa: S311 (not for secrets)
         self._interval_s = interval_s
         self._births = births
+        self._execs = execs
         self._at_ns = START_NS
         self._pid = 300
         self._scrapes = 0
@@ -77,11 +84,11 @@ class Host:
             elif life.service:
                 age_s = self._dice.uniform(0, self._interval_s)
                 stayed.append(self._life(life.process.name, age_s=age_s, service=True))
-        for _ in range(self._births):
-            stayed.append(self._life(self._dice.choice(_BRIEF), age_s=self._age_s()))
+        born = (self._dice.choice(_BRIEF) for _ in range(self._births))
+        stayed += [self._life(name, age_s=self._age_s()) for name in born]
         if self._scrapes % 3 == 1:
-            stayed.append(self._hog())
-        for life in self._dice.sample(stayed, 2):
+            stayed += [self._hog()]
+        for life in self._dice.sample(stayed, self._execs):
             life.process = replace(life.process, name=self._dice.choice(_AFTER_EXEC))
         self._lives = stayed
 
