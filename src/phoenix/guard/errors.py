@@ -2,7 +2,8 @@
 
 PhoenixError
 └── Invalid
-    └── UnknownBackend      no such preset or setting
+    ├── UnknownBackend      no such preset or setting
+    └── UnreadableQueries   a file or folder of rules or dashboards that holds none
 """
 
 from __future__ import annotations
@@ -12,3 +13,7 @@ from phoenix.base.errors import Invalid
 
 class UnknownBackend(Invalid):
     """That does not say how a backend names its series."""
+
+
+class UnreadableQueries(Invalid):
+    """There are no rules or dashboards to be read there."""
