@@ -158,7 +158,9 @@ def demo(
 
 
 def serve(
-    role: Annotated[str, typer.Argument(help="supervisor, api, controller, meter or agent.")],
+    role: Annotated[
+        str, typer.Argument(help="supervisor, api, controller, meter, agent or ledger.")
+    ],
 ) -> int:
     """Run one process in the foreground.
 

@@ -41,6 +41,20 @@ class ForkRefused(Tampered):
     """The signer was asked for a checkpoint that contradicts its last one."""
 
 
+class SignerForeign(Conflict):
+    """The log in this database was begun with another key."""
+
+
+class SequencerOvertaken(Conflict):
+    """Another sequencer leads; nothing was changed by this one."""
+
+
+class LedgerBehind(Unavailable):
+    """Changes wait until the ledger has caught up."""
+
+    retry_after_s = 5.0
+
+
 class SignerUnavailable(Unavailable):
     """The signer does not answer."""
 

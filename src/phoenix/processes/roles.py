@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ def run(role: str) -> int:
         "controller": lambda: _until_told("controller", _controller),
         "meter": lambda: _until_told("meter", _meter),
         "agent": lambda: _until_told("agent", _agent),
+        "ledger": lambda: _until_told("ledger", _ledger),
+        "signer": _signer,
     }
     if role not in roles:
         raise NotFound(f"There is no role '{role}'.", remedy=f"Use one of: {', '.join(roles)}.")
@@ -145,6 +148,31 @@ async def _agent(settings: Settings, stop: asyncio.Event) -> None:
     )
     await asyncio.gather(watch.run(stop), agent.run(stop))
     await database.close()
+
+
+async def _ledger(settings: Settings, stop: asyncio.Event) -> None:
+    from phoenix.ledger.sequencer import Sequencer
+    from phoenix.ledger.signer_process import SignerProcess
+    from phoenix.storage.database import Database
+
+    database = Database(settings.database_url, pool_max=2)
+    signer = SignerProcess()
+    await database.open()
+    try:
+        await Sequencer(database, signer).run(stop)
+    finally:
+        await signer.close()
+        await database.close()
+
+
+def _signer() -> int:
+    """Answers the ledger on its standard input; ends with it."""
+    from phoenix.ledger.signer_process import serve
+
+    settings = load()
+    logs.setup(settings.log_level, "signer")
+    serve(settings.data_dir / "ledger", sys.stdin.buffer, sys.stdout.buffer)
+    return 0
 
 
 def _own(data_dir: Path) -> Mapping[str, int]:

@@ -33,7 +33,7 @@ from phoenix.storage import migrate
 from phoenix.storage.embedded import EmbeddedServer
 from phoenix.storage.errors import EmbeddedServerFailed
 
-ROLES = ("meter", "agent", "controller", "api")
+ROLES = ("ledger", "meter", "agent", "controller", "api")
 POLL_S = 0.2
 BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 HEALTHY_AFTER_S = 60.0

@@ -29,6 +29,10 @@ OBSERVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "meter_names": ("*",),
         "leases": ("*",),
         "ledger_outbox": ("*",),
+        "ledger_entries": ("*",),
+        "ledger_tiles": ("*",),
+        "ledger_state": ("*",),
+        "ledger_checkpoints": ("*",),
         "schema_migrations": ("*",),
     }
 )
