@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from conserving.arms import Arm
 from phoenix.testing import recording, replay
 from phoenix.testing.prometheus import Prometheus, Value, counter
-from phoenix.testing.streams import Key, Streams, rises
+from phoenix.testing.streams import Key, Streams, increase, rises
 from phoenix.testing.truth import COUNTERS, Scrape, Truth
 
 PROMQL = {
@@ -58,9 +58,9 @@ class Hour:
         return by_category(self.scrapes, metric, category)
 
 
-def hour(path: Path, interval_s: float, frames: int) -> Hour:
+def hour(path: Path, frames: int) -> Hour:
     """Read the first `frames` scrapes of a file."""
-    truth = Truth(interval_s)
+    truth = Truth()
     requests = (
         request for request, _ in zip(recording.requests(path), range(frames), strict=False)
     )
@@ -136,11 +136,14 @@ def counted(left: Iterable[Request], scrape: Scrape, first: Scrape) -> Request:
 def engine(prometheus: Prometheus, own: Hour) -> dict[str, float]:
     """Prometheus's own error on each constant counter: what it says too much, as a share."""
     true = (own.scrapes[-1].first_ns - own.scrapes[0].first_ns) / 1e9
-    return {
-        name: prometheus.total(f"increase({name}_seconds_total{own.span})",
-                               at_s=own.until_ms / 1e3) / true - 1
-        for name in CONSTANTS
-    }  # fmt: skip
+    at_s = own.until_ms / 1e3
+
+    def error(name: str, modifier: str = "") -> float:
+        query = f"increase({name}_seconds_total{own.span}{modifier})"
+        return prometheus.total(query, at_s=at_s) / true - 1
+
+    errors = {name: error(name) for name in CONSTANTS}
+    return {**errors, "anchored": max((error(x, " anchored") for x in CONSTANTS), key=abs)}
 
 
 def answers(plain: Prometheus, starts: Prometheus, metric: str, own: Hour) -> dict[str, float]:
@@ -184,15 +187,37 @@ def category_of(value: Value, arm: Arm) -> str:
 def parts(streams: Streams, metric: str, own: Hour) -> dict[str, Any]:
     """Our own reckoning of the same answer, taken apart."""
     reckoned = streams.increase(metric, own.after_ms, own.until_ms)
-    single = sum(1 for _, samples in streams.of(metric) if len(samples) == 1)
     return {
         "rise": reckoned.rise,
         "added_at_begin": reckoned.begin,
         "added_at_end": reckoned.end,
+        "added_at_end_by": ends(streams, metric, own),
         "reckoned": reckoned.total,
-        "series_of_one_sample": single,
+        "series_of_one_sample": sum(1 for _, got in streams.of(metric) if len(got) == 1),
         "worst_scrape": worst_scrape(streams, metric, own),
     }
+
+
+def ends(streams: Streams, metric: str, own: Hour) -> dict[str, float]:
+    """What is added at ends, by what ended: a process, only its stream, or a slot's.
+
+    Where the process itself ended, what is added stands for what it did after the last scrape that
+    saw it. Where it lives on, under another name or in a sum, it is counted twice.
+    """
+    added = {"exit": 0.0, "stream": 0.0, "slot": 0.0, "edge": 0.0}
+    begins = [scrape.first_ns // 1_000_000 for scrape in own.scrapes]
+    for key, samples in streams.of(metric):
+        last = bisect_right(begins, samples[-1][0]) - 1
+        pid = int(key.get("process.pid") or 0)
+        if last == len(begins) - 1:
+            what = "edge"
+        elif key.get("process.slot"):
+            what = "slot"
+        else:
+            here, after = own.scrapes[last].alive, own.scrapes[last + 1].alive
+            what = "stream" if pid in here and after.get(pid) == here[pid] else "exit"
+        added[what] += increase(samples, own.after_ms, own.until_ms).end
+    return added
 
 
 def worst_scrape(streams: Streams, metric: str, own: Hour) -> float:

@@ -23,7 +23,7 @@ def at(number: int) -> int:
 
 
 def folded(*scrapes: list[FakeProcess]) -> list[Scrape]:
-    truth = Truth(INTERVAL_S)
+    truth = Truth()
     return [
         truth.fold(Request.FromString(collector_bytes(found, at(number))))
         for number, found in enumerate(scrapes)

@@ -37,7 +37,7 @@ def scrapes() -> list[bytes]:
 def replayed(pipeline: str) -> tuple[list[Scrape], Streams, list[list[int]]]:
     """What was true, the streams that left, and the times that left for each scrape."""
     text = render.arm(catalog.load(pipeline), None, DEFAULT_CRITICAL, 10, fed=True).config
-    truth, streams, times = Truth(10), Streams(COUNTERS), []
+    truth, streams, times = Truth(), Streams(COUNTERS), []
     true = []
     with Arm(distribution.build(DATA_DIR), documents.load(text, pipeline), pipeline) as arm:
         for body in scrapes():

@@ -100,9 +100,6 @@ class Streams:
         parts = (increase(got, after_ms, until_ms) for _, got in self.of(metric))
         return sum(parts, start=Increase())
 
-    def __len__(self) -> int:
-        return len(self._samples)
-
 
 def rises(samples: Sequence[Sample]) -> Iterator[tuple[int, float]]:
     """Time and rise of each sample but the first."""

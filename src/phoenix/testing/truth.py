@@ -33,12 +33,21 @@ Rises = Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrape:
-    """One scrape: when its first and last point were read, and what rose since the one before."""
+    """One scrape: when its first and last point were read, and what rose since the one before.
+
+    Attributes:
+        alive: the numbers of the processes that it shows, each with its start.
+    """
 
     first_ns: int
     last_ns: int
-    processes: int
+    alive: Mapping[int, int]
     rises: Rises
+
+    @property
+    def processes(self) -> int:
+        """How many it shows."""
+        return len(self.alive)
 
     def total(self, metric: str) -> float:
         """Over all processes."""
@@ -53,15 +62,9 @@ class _Process:
 
 
 class Truth:
-    """Takes the scrapes of one host in order.
+    """Takes the scrapes of one host in order."""
 
-    Args:
-        interval_s: between two scrapes. Start times are rounded by the kernel and by readers of it;
-            a process counts as born after the first scrape from a quarter of an interval before it.
-    """
-
-    def __init__(self, interval_s: float, metrics: Collection[str] = COUNTERS) -> None:
-        self._tolerance_ns = int(interval_s * 1e9 / 4)
+    def __init__(self, metrics: Collection[str] = COUNTERS) -> None:
         self._metrics = frozenset(metrics)
         self._began_ns: int | None = None
         self._known: dict[int, _Process] = {}
@@ -80,12 +83,12 @@ class Truth:
         first = self._began_ns is None
         began = self._began_ns = earliest if self._began_ns is None else self._began_ns
         rises: dict[tuple[str, str], float] = defaultdict(float)
-        pids = set()
+        alive = {}
         for resource, metric in read:
             pid, name = _who(resource)
-            pids.add(pid)
             rises[metric.name, name] += self._one(pid, metric, began, first)
-        return Scrape(first_ns=earliest, last_ns=latest, processes=len(pids), rises=dict(rises))
+            alive[pid] = self._known[pid].started_ns
+        return Scrape(first_ns=earliest, last_ns=latest, alive=alive, rises=dict(rises))
 
     def _one(self, pid: int, metric: Metric, began_ns: int, first: bool) -> float:
         total = 0.0
@@ -100,7 +103,7 @@ class Truth:
             known.values[key] = value
             if before is not None:
                 total += value - before if value >= before else value
-            elif not first and known.started_ns > began_ns - self._tolerance_ns:
+            elif not first and known.started_ns > began_ns:
                 total += value
         return total
 
