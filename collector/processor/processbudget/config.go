@@ -10,7 +10,8 @@ import (
 type Config struct {
 	// MaxProcesses is the largest number of process entities that leave for a host and scrape.
 	MaxProcesses int `mapstructure:"max_processes"`
-	// MaxCritical is the part of MaxProcesses that critical processes may take; 0 means all of it.
+	// MaxCritical is the part of MaxProcesses that critical processes may take; 0 means three quarters
+	// of the budget, so that a list that matches too much does not hide what uses most.
 	MaxCritical int `mapstructure:"max_critical"`
 	// Critical says which processes go before all others: those that match any entry.
 	Critical []Matcher `mapstructure:"critical"`

@@ -326,7 +326,7 @@ func (b *budgeter) decide(h *hostState, t *tally) int {
 	}
 	most := b.cfg.MaxCritical
 	if most == 0 {
-		most = b.cfg.MaxProcesses
+		most = max(1, budget*3/4)
 	}
 	b.candidates = b.candidates[:0]
 	for i := range h.parts {

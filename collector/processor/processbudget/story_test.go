@@ -211,7 +211,7 @@ func TestPartsOfAScrapeShareOneBudget(t *testing.T) {
 	h := newHost(t, func(c *Config) {
 		c.ScrapeWindow = time.Second
 		c.Critical = []Matcher{{NameRegex: "."}}
-		c.MaxProcesses = 3
+		c.MaxProcesses, c.MaxCritical = 3, 3
 	})
 	for range 3 {
 		var all []*liveProcess
