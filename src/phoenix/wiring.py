@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from phoenix.base.clock import Clock, SystemClock
 from phoenix.collectors.service import CollectorsService
 from phoenix.experiments.service import ExperimentsService
+from phoenix.ledger.log import Log
 from phoenix.measurement.service import MeasurementService
 from phoenix.safety.service import SafetyService
 from phoenix.settings import Settings
@@ -22,6 +23,7 @@ class Services:
     settings: Settings
     clock: Clock
     database: Database
+    log: Log
     safety: SafetyService
     measurement: MeasurementService
     collectors: CollectorsService
@@ -56,6 +58,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         settings=settings,
         clock=clock,
         database=database,
+        log=Log(database),
         safety=safety,
         measurement=measurement,
         collectors=collectors,

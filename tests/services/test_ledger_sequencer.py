@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from phoenix.base.errors import PhoenixError
-from phoenix.ledger import checkpoint, nodes, note, sequencer, service, signing, store
+from phoenix.ledger import checkpoint, facts, nodes, note, sequencer, service, signing, store
 from phoenix.ledger.errors import (
     ForkRefused,
     LedgerBehind,
@@ -174,7 +174,7 @@ class Crash(BaseException):
     """The process is gone: nothing of ours may catch it."""
 
 
-WATCHED = {each.__file__ for each in (sequencer, signing, store, nodes)}
+WATCHED = {each.__file__ for each in (sequencer, signing, store, nodes, facts)}
 
 
 def crash_at(line: int) -> tuple[Callable[..., Any], list[int]]:

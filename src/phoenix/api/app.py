@@ -14,10 +14,16 @@ from phoenix import __version__
 from phoenix.api.framing import Allowed, Framing
 from phoenix.api.problems import add_handlers
 from phoenix.api.queries import known_once
-from phoenix.api.routes import experiments, health, pipelines
+from phoenix.api.routes import experiments, health, ledger, pipelines
 from phoenix.wiring import Services
 
-ROUTERS = (health.router, experiments.router, pipelines.router)
+ROUTERS = (
+    health.router,
+    experiments.router,
+    pipelines.router,
+    ledger.router,
+    ledger.receipts,
+)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -66,6 +66,8 @@ class NotInLog(NotFound):
 class NotCheckpointed(Conflict):
     """That entry is not covered by a checkpoint yet."""
 
+    retry_after_s = 1.0
+
 
 class RangeInvalid(Invalid):
     """Those sizes do not describe a part of this log."""

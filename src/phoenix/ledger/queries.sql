@@ -93,3 +93,36 @@ SELECT seq, entry FROM ledger_entries WHERE id = %(id)s;
 
 -- waits_in_outbox --
 SELECT entry FROM ledger_outbox WHERE id = %(id)s;
+
+-- insert_key --
+INSERT INTO ledger_keys (vkey, since) VALUES (%(vkey)s, %(since)s) ON CONFLICT DO NOTHING;
+
+-- keys --
+SELECT vkey, since, at FROM ledger_keys ORDER BY since, at;
+
+-- status --
+SELECT origin, size,
+       (SELECT count(*) FROM (SELECT FROM ledger_outbox LIMIT 100000) AS few) AS waiting,
+       (SELECT extract(epoch FROM clock_timestamp())::float8
+             - ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0
+        FROM ledger_outbox ORDER BY id LIMIT 1)::float8 AS oldest_s
+FROM ledger_state;
+
+-- facts_end --
+SELECT coalesce(max(seq) + 1, 0) AS next FROM ledger_facts;
+
+-- insert_fact --
+INSERT INTO ledger_facts (seq, at, kind, actor, action, target, outcome, reason)
+VALUES (%(seq)s, %(at)s, %(kind)s, %(actor)s, %(action)s, %(target)s, %(outcome)s, %(reason)s);
+
+-- search --
+-- Newest first. A filter that is null lets everything pass.
+SELECT seq, id, at, who, what, target, why, result FROM audit_log
+WHERE (%(actor)s::text IS NULL OR who = %(actor)s)
+  AND (%(action)s::text IS NULL OR what = %(action)s)
+  AND (%(target)s::text IS NULL OR target = %(target)s)
+  AND (%(outcome)s::text IS NULL OR result = %(outcome)s)
+  AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR at < %(until)s)
+  AND (%(before)s::bigint IS NULL OR seq < %(before)s)
+ORDER BY seq DESC LIMIT %(limit)s;

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import structlog
 
 from phoenix.base.errors import PhoenixError, Tampered
-from phoenix.ledger import checkpoint, nodes, note, store, tiles
+from phoenix.ledger import checkpoint, facts, nodes, note, store, tiles
 from phoenix.ledger.errors import LogDamaged, LogRolledBack, SequencerOvertaken, SignerForeign
 from phoenix.ledger.ports import Signed, Signing
 from phoenix.ledger.store import Logged, State
@@ -38,6 +38,8 @@ BATCH_MAX = 2000
 #: While entries come, the outbox is looked at this often; else less and less often.
 BUSY_S = 0.02
 IDLE_S = 0.2
+#: While entries come without end, their words are made searchable this often.
+WORDS_S = 0.5
 #: After evidence that does not agree with itself nothing gets better by trying.
 ALARM_S = 10.0
 
@@ -62,6 +64,7 @@ class Sequencer:
         self._leases = Leases(database)
         self._holder = f"ledger-{secrets.token_hex(4)}"
         self._lead: _Lead | None = None
+        self._words_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sequence, sign and publish until `stop` is set; trouble is told once a change."""
@@ -89,7 +92,7 @@ class Sequencer:
         await self._release()
 
     async def run_cycle(self) -> int:
-        """One round; how many entries it sequenced. Nothing is done while another leads.
+        """One round; how many entries it sequenced or made searchable, none while another leads.
 
         Raises:
             LogDamaged: what is stored does not agree with itself.
@@ -104,6 +107,10 @@ class Sequencer:
             waits = await store.anything_waits(tx)
         moved = await self.sequence(lead.epoch) if waits else 0
         await self.sign_and_publish(lead)
+        now = asyncio.get_running_loop().time()
+        if not moved or now - self._words_at > WORDS_S:
+            self._words_at = now
+            return moved + await facts.catch_up(self._database)
         return moved
 
     async def _leading(self) -> _Lead | None:
@@ -141,6 +148,7 @@ class Sequencer:
                     f"The log is {state.origin}; the signer's key is {last.origin}.",
                     remedy="Start Phoenix with the data folder that the log was begun with.",
                 )
+            await store.keep_key(tx, signed.key.text, last.size)
             published = await store.last_checkpoint(tx)
             known = published.size if published else 0
             if state.size < last.size or known > last.size:

@@ -96,6 +96,11 @@ async def name_log(tx: Transaction, origin: str) -> bool:
     return await tx.execute(_Q["name_log"], {"origin": origin}) == 1
 
 
+async def keep_key(tx: Transaction, vkey: str, since: int) -> None:
+    """Keep a public key of the log, once."""
+    await tx.execute(_Q["insert_key"], {"vkey": vkey, "since": since})
+
+
 async def move(tx: Transaction, size: int, limit: int) -> list[Logged]:
     """Take the next entries out of the outbox into the log, in order, from index `size`."""
     rows = await tx.fetch_all(_Q["move_entries"], {"size": size, "limit": limit})

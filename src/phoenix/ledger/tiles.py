@@ -61,7 +61,12 @@ def parse(path: str) -> Tile:
     level = 0 if entries else int(found["level"])
     n = int(found["n"].replace("x", "").replace("/", ""))
     width = int(found["width"] or WIDTH)
-    if level > LEVEL_MAX or _path_of(n) != found["n"] or (found["width"] and width >= WIDTH):
+    if (
+        n > SIZE_MAX
+        or level > LEVEL_MAX
+        or _path_of(n) != found["n"]
+        or (found["width"] and width >= WIDTH)
+    ):
         raise TileInvalid("That is no path of a tile.", remedy=_REMEDY)
     return Tile(level=level, n=n, width=width, entries=entries)
 

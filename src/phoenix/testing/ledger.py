@@ -33,6 +33,8 @@ OBSERVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ledger_tiles": ("*",),
         "ledger_state": ("*",),
         "ledger_checkpoints": ("*",),
+        "ledger_keys": ("*",),
+        "ledger_facts": ("*",),
         "schema_migrations": ("*",),
     }
 )

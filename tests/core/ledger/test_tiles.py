@@ -80,7 +80,8 @@ def test_a_path_names_one_tile(level: int, n: int, width: int, of: bool) -> None
         "tile/64/000", "tile/00/000", "tile/-1/000", "tile/0/0", "tile/0/0000", "tile/0/x000/001",
         "tile/0/001/000", "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/",
         "tile/0/000/", "tile/0/x001/000.p/999", "tile/0/\u0661\u0661\u0661", "/tile/0/000",
-        "tile/entries/1", "",
+        "tile/entries/1", "", "tile/0/x999/x999/x999/x999/x999/x999/x999",
+        "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
     ],
 )  # fmt: skip
 def test_what_is_no_path_is_refused(path: str) -> None:
