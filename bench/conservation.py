@@ -7,8 +7,9 @@ Replays the recorded scrapes of one hour through each pipeline in the real colle
 leaves to Prometheus over OTLP with the times of the recording, and asks for
 `sum(increase(…))` over the whole. That is held against what the processes used by the stated rule,
 read from the raw scrapes (phoenix.testing.truth), and against the error that the same engine makes
-on a constant counter in the same run. Without `--recording` five minutes of the profile high-churn
-are recorded first. docs/explanation/conservation.md says what the columns mean.
+on a constant counter in the same run. With `--every 10` one in ten scrapes is used, and what the
+others saw says how much no scrape at that interval sees. Without `--recording` five minutes of the
+profile high-churn are recorded first. docs/explanation/conservation.md says what the columns mean.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--arms", nargs="+", help="those whose names contain one of these")
+    parser.add_argument("--every", type=int, default=1, help="use one in so many scrapes")
     parser.add_argument("--collector", type=Path, help="a built one, instead of ours")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -46,10 +48,11 @@ def main() -> None:
     prometheus_build.program("prometheus", DATA_DIR, report=say)
     chosen = [
         arm
-        for arm in arms.arms(manifest.interval_s)
+        for arm in arms.arms(manifest.interval_s * asked.every)
         if not asked.arms or any(name in arm.name for name in asked.arms)
     ]
-    hours = read(folder, manifest, {arms.BASELINE, *(arm.scrape for arm in chosen)})
+    names = {arms.BASELINE, *(arm.scrape for arm in chosen)}
+    hours = read(folder, manifest, names, asked.every)
     found = []
     for arm in chosen:
         say(arm.name)
@@ -72,12 +75,14 @@ def recorded() -> Path:
     return folder
 
 
-def read(folder: Path, manifest: recording.Manifest, names: set[str]) -> dict[str, measure.Hour]:
+def read(
+    folder: Path, manifest: recording.Manifest, names: set[str], every: int
+) -> dict[str, measure.Hour]:
     """The scrapes that all files have, with what is true about them."""
     paths = {name: folder / manifest.scrapes[name] for name in names}
     frames = min(sum(1 for _ in recording.frames(path)) for path in paths.values())
-    say(f"{frames} scrapes of {folder.name}")
-    return {name: measure.hour(path, frames) for name, path in paths.items()}
+    say(f"{frames} scrapes of {folder.name}, one in {every} used")
+    return {name: measure.hour(path, frames, every) for name, path in paths.items()}
 
 
 def about(manifest: recording.Manifest, binary: Path, default: measure.Hour) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def about(manifest: recording.Manifest, binary: Path, default: measure.Hour) -> 
         "collector": binary.resolve().parent.name,
         "load": dict(manifest.load),
         "recorded_at": manifest.started_at,
-        "interval_s": manifest.interval_s,
+        "interval_s": manifest.interval_s * default.every,
         "isolated": manifest.isolated,
         "scrapes": len(default.scrapes),
         "range_s": (default.until_ms - default.after_ms) / 1000,
@@ -107,9 +112,11 @@ def show(result: dict[str, Any]) -> None:
         f"Prometheus {result['prometheus']}"
     )
     for metric in COUNTERS:
-        true = result["arms"][0][metric]["true"]
-        print(f"\n{metric}: {true:,.1f} in truth\n")
-        for columns in (WHOLE, OTHERWISE):
+        of = result["arms"][0][metric]
+        print(f"\n{metric}: {of['true']:,.1f} in truth", end="")
+        finer = of["finer"] / of["true"] - 1
+        print(f", scrapes in between saw {finer:+.2%}\n" if finer else "\n")
+        for columns in (WHOLE, (*OTHERWISE, FINER) if finer else OTHERWISE):
             print(f"| {' | '.join(['pipeline', *columns])} |\n|---{'|---' * len(columns)}|")
             for arm in result["arms"]:
                 cells = cells_of(arm, arm[metric])
@@ -142,9 +149,11 @@ def cells_of(arm: dict[str, Any], of: dict[str, Any]) -> dict[str, str]:
         else "-",
         "smoothed": f"{of['smoothed'] / true - 1:+.3%}",
         "with start times": f"{of['start_times'] / true - 1:+.3%}",
+        FINER: f"{of['increase'] / of['finer'] - 1:+.3%}",
     }
 
 
+FINER = "increase() against all recorded scrapes"
 WHOLE = (
     "series", "increase()", "engine's own", "within", "anchored", "lost or doubled",
     "at beginnings", "at exits", "at other ends", "remainder: resets, jump",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,21 @@ WINDOW_S = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hour:
-    """A recorded scrape with what is true about it."""
+    """A recorded scrape with what is true about it.
+
+    Attributes:
+        every: one in so many of the recorded scrapes is used.
+        finer: what all of the recorded scrapes saw, by metric.
+    """
 
     path: Path
     scrapes: Sequence[Scrape]
+    every: int
+    finer: Mapping[str, float]
+
+    def bodies(self) -> Iterator[bytes]:
+        """The requests to be handed in."""
+        return islice(recording.frames(self.path), 0, self.every * len(self.scrapes), self.every)
 
     @property
     def after_ms(self) -> int:
@@ -58,13 +70,18 @@ class Hour:
         return by_category(self.scrapes, metric, category)
 
 
-def hour(path: Path, frames: int) -> Hour:
-    """Read the first `frames` scrapes of a file."""
-    truth = Truth()
-    requests = (
-        request for request, _ in zip(recording.requests(path), range(frames), strict=False)
-    )
-    return Hour(path=path, scrapes=[truth.fold(request) for request in requests])
+def hour(path: Path, frames: int, every: int = 1) -> Hour:
+    """Read the first `frames` scrapes of a file, of which one in `every` is to be used."""
+    coarse, fine = Truth(), Truth()
+    scrapes, finer = [], dict.fromkeys(COUNTERS, 0.0)
+    last = (frames - 1) // every * every
+    for number, request in enumerate(islice(recording.requests(path), last + 1)):
+        if number % every == 0:
+            scrapes.append(coarse.fold(request))
+        seen = fine.fold(request)
+        for metric in COUNTERS:
+            finer[metric] += seen.total(metric)
+    return Hour(path=path, scrapes=scrapes, every=every, finer=finer)
 
 
 def by_category(
@@ -87,7 +104,7 @@ def measure(arm: Arm, own: Hour, default: Hour, binary: Path, data_dir: Path) ->
         Prometheus(data_dir) as plain,
         Prometheus(data_dir, features=STARTS) as starts,
     ):
-        for scrape, body in zip(own.scrapes, recording.frames(own.path), strict=False):
+        for scrape, body in zip(own.scrapes, own.bodies(), strict=True):
             request = counted(collector.scrape(body), scrape, own.scrapes[0])
             plain.take(request)
             starts.take(request)
@@ -171,6 +188,7 @@ def against(
     return {
         "true": sum(true.values()),
         "true_of_own_scrape": sum(own.true(metric, arm.category).values()),
+        "finer": default.finer[metric],
         "categories": {
             name: {"true": true.get(name, 0.0), "increase": said.get(name, 0.0)}
             for name in sorted(true.keys() | said.keys())
