@@ -20,6 +20,9 @@ type Config struct {
 	Categories []Category `mapstructure:"categories"`
 	// OtherCategory is the category of a process that matches none.
 	OtherCategory string `mapstructure:"other_category"`
+	// UnseenCategory, if not empty, is the category of CPU time that the host was busy and no process
+	// accounts for. It needs the cpu scraper beside the process scraper.
+	UnseenCategory string `mapstructure:"unseen_category"`
 	// CategoryAttribute is the resource attribute that tells the category, of remainders and of kept
 	// processes alike.
 	CategoryAttribute string `mapstructure:"category_attribute"`

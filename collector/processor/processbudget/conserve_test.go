@@ -265,3 +265,38 @@ func restarted(t *testing.T, old *budgeter) *budgeter {
 	}
 	return b
 }
+
+// TestCriticalIsAlwaysShown: over 10,000 scrapes, with births, exits, execs and restarts, every
+// critical process that arrives leaves by name, as long as there are no more than may.
+func TestCriticalIsAlwaysShown(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			cfg := testConfig(func(c *Config) { c.MaxProcesses, c.MaxCritical = 40, 30 })
+			b, err := newBudgeter(cfg)
+			require.NoError(t, err)
+			s := newSimulation(seed, 30, 0.3)
+			for range 500 {
+				s.step()
+				md := s.scrape()
+				critical := criticalIn(md)
+				require.LessOrEqual(t, len(critical), cfg.MaxCritical)
+				counted := b.process(md)
+				require.Zero(t, counted.exceeded)
+				require.Subset(t, criticalIn(md), critical)
+			}
+		})
+	}
+}
+
+func criticalIn(md pmetric.Metrics) []int64 {
+	found := []int64{}
+	for _, rm := range md.ResourceMetrics().All() {
+		name, has := rm.Resource().Attributes().Get("process.executable.name")
+		if has && name.Str() == "nginx" {
+			pid, _ := rm.Resource().Attributes().Get("process.pid")
+			found = append(found, pid.Int())
+		}
+	}
+	return found
+}

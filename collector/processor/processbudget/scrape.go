@@ -86,6 +86,9 @@ func (b *budgeter) process(md pmetric.Metrics) tally {
 		rm := resources.At(i)
 		pid, ok := b.reader.identify(rm.Resource())
 		if !ok {
+			if b.cfg.UnseenCategory != "" {
+				b.readHost(rm)
+			}
 			continue
 		}
 		t.in++
@@ -305,6 +308,10 @@ func (b *budgeter) close(h *hostState, t *tally) {
 		}
 	}
 	b.writeRemainders(h)
+	if b.cfg.UnseenCategory != "" {
+		h.accountCPU()
+		b.writeUnseen(h)
+	}
 	if b.cfg.Slots.Enabled {
 		b.writeSlots(h)
 	}

@@ -41,6 +41,11 @@ func (b *budgeter) encodeHost(h *hostState, into []byte) []byte {
 		w.number(n)
 	}
 	w.fixed(math.Float64bits(h.usual))
+	w.flags(h.cpu.started)
+	for _, f := range []float64{h.cpu.latest, h.cpu.base, h.cpu.known} {
+		w.fixed(math.Float64bits(f))
+	}
+	w.output(&h.cpu.out)
 	w.number(uint64(len(h.order)))
 	places := make([]int, len(b.dictionary.all))
 	for i, def := range h.order {
@@ -96,6 +101,11 @@ func (b *budgeter) decodeHost(key string, data []byte) (*hostState, error) {
 	if h.usual = math.Float64frombits(r.fixed()); !(h.usual >= 0) || math.IsInf(h.usual, 1) {
 		h.usual = 0
 	}
+	h.cpu.started = r.number()&1 != 0
+	for _, into := range []*float64{&h.cpu.latest, &h.cpu.base, &h.cpu.known} {
+		*into = math.Float64frombits(r.fixed())
+	}
+	h.cpu.out = *r.output()
 	definitions := make([]*definition, r.count(6))
 	for i := range definitions {
 		definitions[i] = r.definition(b.dictionary)

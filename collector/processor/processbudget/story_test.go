@@ -360,3 +360,61 @@ func TestASlotStaysWithItsService(t *testing.T) {
 	restarted.io[1] += 50
 	assert.Equal(t, "1=3 2=9 ", slots(h.scrape(a, c, restarted)), "c takes the place of a")
 }
+
+// TestTheHostsBusyTimeIsAccountedFor: what no process shows is in a category of its own, and the
+// categories add up to what the host was busy; also over a restart, and after a reboot.
+func TestTheHostsBusyTimeIsAccountedFor(t *testing.T) {
+	for _, temporality := range []string{"cumulative", "delta"} {
+		h := newHost(t, func(c *Config) { c.UnseenCategory, c.Temporality = "unseen", temporality })
+		p := h.process(1, "rest", time.Hour, 0)
+		host := 5000.0
+		unseen := func() float64 {
+			md := h.scrape(p)
+			m := md.ResourceMetrics().AppendEmpty()
+			m.Resource().Attributes().PutStr("host.name", "web-1")
+			cpu := m.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+			cpu.SetName("system.cpu.time")
+			for state, value := range map[string]float64{"user": host, "idle": 9e9, "softirq": 77} {
+				addState(cpu, state, value)
+			}
+			h.b.process(md)
+			h.b.delivered()
+			for _, rm := range md.ResourceMetrics().All() {
+				if category, has := rm.Resource().Attributes().Get("process.category"); has && category.Str() == "unseen" {
+					return rm.ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints().At(0).DoubleValue()
+				}
+			}
+			return -1
+		}
+		step := func(all, process float64) float64 {
+			host += all
+			p.cpu[0] += process
+			return unseen()
+		}
+		assert.InDelta(t, 0, unseen(), 1e-9)
+		first, second := step(10, 3), step(10, 10.5) // half a second early: evens out
+		third := step(10, 5)
+		h.b = restarted(t, h.b)
+		fourth := step(10, 5)
+		host = 2 // a reboot
+		fifth := step(0, 0)
+		sixth := step(4, 1)
+		want := []float64{7, 7, 11.5, 16.5, 16.5, 19.5}
+		got := []float64{first, second, third, fourth, fifth, sixth}
+		if temporality == "delta" {
+			for i := len(want) - 1; i > 0; i-- {
+				want[i] -= want[i-1]
+			}
+		}
+		assert.InDeltaSlice(t, want, got, 1e-9, temporality)
+	}
+}
+
+func addState(m pmetric.Metric, state string, value float64) {
+	if m.Type() != pmetric.MetricTypeSum {
+		m.SetEmptySum().SetIsMonotonic(true)
+	}
+	dp := m.Sum().DataPoints().AppendEmpty()
+	dp.Attributes().PutStr("state", state)
+	dp.SetDoubleValue(value)
+}

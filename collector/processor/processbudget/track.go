@@ -57,6 +57,7 @@ type hostState struct {
 	slots      []slot
 	parts      []seen // processes of the present part of the scrape
 	swept      nanos
+	cpu        hostCPU
 }
 
 // entity is one process.
