@@ -54,9 +54,6 @@ func (b *budgeter) slotFor(h *hostState, e *entity) int {
 	if e.slot != 0 {
 		return e.slot
 	}
-	for len(h.slots) < b.cfg.MaxProcesses {
-		h.slots = append(h.slots, slot{})
-	}
 	service := serviceOf(e)
 	best, worth := -1, -1
 	for i := range h.slots {
@@ -64,15 +61,11 @@ func (b *budgeter) slotFor(h *hostState, e *entity) int {
 		score := 0
 		switch {
 		case s.holder == nil:
-			score = 4
-		case s.holder.scrape != h.scrape:
-			score = 0 // only if nothing is free, or it is a restart
-		default:
+			score = 1
+		case s.holder.scrape == h.scrape:
 			continue
 		}
 		switch {
-		case s.freed == 0 && s.holder == nil:
-			score++
 		case s.service == service:
 			score += 8
 		case s.category == e.class.category:
@@ -81,6 +74,11 @@ func (b *budgeter) slotFor(h *hostState, e *entity) int {
 		if score > worth {
 			best, worth = i, score
 		}
+	}
+	// A new slot is better than one of another category, and than one that is held by another service.
+	if worth < 3 && len(h.slots) < b.cfg.MaxProcesses {
+		h.slots = append(h.slots, slot{})
+		best = len(h.slots) - 1
 	}
 	s := &h.slots[best]
 	if s.holder != nil {
