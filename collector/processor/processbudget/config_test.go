@@ -204,6 +204,7 @@ func TestWhatIsWrongIsNamedWithItsKeyAndItsRemedy(t *testing.T) {
 		{"slots: {enabled: true, attribute: ''}", "slots::attribute: is empty"},
 		{"slots: {enabled: true, attribute: process.category}", `slots::attribute: "process.category" is the name that category_attribute has too`},
 		{"slots: {enabled: true, mapping_metric: ''}", "slots::mapping_metric: is empty"},
+		{"{slots: {enabled: true}, max_processes: 10001}", "max_processes: 10001 are more than the 10000 slots that are possible"},
 		{"temporality: unspecified", `temporality: "unspecified" is unknown; choose cumulative or delta`},
 		{"gauges: {process.uptime: mean}", `gauges::process.uptime: "mean" is unknown; choose sum or max`},
 		{"gauges: {'': max}", "gauges: one has no name"},

@@ -16,6 +16,9 @@ var _ confmap.Validator = (*Config)(nil)
 // mostTracked bounds max_tracked: a process that is remembered takes about a kilobyte.
 const mostTracked = 10_000_000
 
+// mostSlots bounds max_processes where slots are used: a free one is looked for among all.
+const mostSlots = 10_000
+
 // Validate says everything that is wrong at once. Each line names the key, what it says and what to do.
 // A configuration that it accepts is one that newProcessor accepts.
 func (cfg *Config) Validate() error {
@@ -121,6 +124,9 @@ func (cfg *Config) checkNames(c *complaints) {
 	}
 	if cfg.Slots.Enabled && cfg.Slots.MappingMetric == "" {
 		c.add("slots::mapping_metric", "is empty; name the metric that tells who has which slot")
+	}
+	if cfg.Slots.Enabled && cfg.MaxProcesses > mostSlots {
+		c.add("max_processes", "%d are more than the %d slots that are possible; lower it, or switch slots off", cfg.MaxProcesses, mostSlots)
 	}
 }
 
