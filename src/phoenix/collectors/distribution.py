@@ -37,11 +37,13 @@ from phoenix.collectors.build_errors import DiskFull, GoMissing, SourcesMissing,
 from phoenix.collectors.toolchain import Go, build_environment, find_go
 
 # Raised whenever the steps below change in a way that changes what they build.
-RECIPE = 1
+RECIPE = 2
 COLLECTOR = "otelcol-phoenix"
 LOAD = "phoenix-load"
 
 _BUILDER_PACKAGE = "go.opentelemetry.io/collector/cmd/builder"
+_COMPONENTS = "processor"  # the folder of our own
+_OWN_PACKAGES = ("cmd", _COMPONENTS)
 _PINNED = ("-mod=readonly", "-modcacherw")
 _SMALL = ("-trimpath", "-ldflags=-s -w")
 _KEPT_BUILDS = 2
@@ -87,7 +89,8 @@ def sources_sha256(sources: Path) -> str:
     """SHA-256 over name and content of everything that is built, tests excluded."""
     files = [sources / name for name in ("builder.yaml", "go.mod", "go.sum")]
     files += [sources / "builder" / name for name in ("go.mod", "go.sum")]
-    files += [path for path in (sources / "cmd").rglob("*.go") if not path.match("*_test.go")]
+    for own in _OWN_PACKAGES:
+        files += [path for path in (sources / own).rglob("*.go") if not path.match("*_test.go")]
     digests = {
         path.relative_to(sources).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
@@ -251,8 +254,11 @@ def _generate(job: _Job, work: Path, generated: Path) -> None:
         [builder, "--config", "builder.yaml", "--skip-get-modules", "--skip-compilation"],
         work,
     )
+    # The generated package stands in our own module: with the same pinned modules, and our own
+    # components beside it.
     for name in ("go.mod", "go.sum"):
         shutil.copyfile(job.sources / name, generated / name)
+    shutil.copytree(job.sources / _COMPONENTS, generated / _COMPONENTS)
 
 
 def _compile(job: _Job, module: Path, package: str, target: Path) -> None:

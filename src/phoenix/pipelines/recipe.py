@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from phoenix.pipelines import documents, ottl, re2
+from phoenix.pipelines import documents, matchers, ottl, re2
 from phoenix.pipelines.errors import BadCriticalRule
 from phoenix.pipelines.model import CriticalRule, Pipeline, Value
 from phoenix.pipelines.parameters import pairs
@@ -90,6 +90,8 @@ def _filled(
         "named": ottl.named,
         "literal": ottl.literal,
         "pairs": pairs,
+        "matchers": matchers.of_names,
+        "categorised": matchers.of_categories,
         "yaml": lambda text: json.dumps(ottl.dollars(text)),
         "times_interval": lambda number: format(Decimal(number) * interval, "f"),
     }
@@ -99,6 +101,7 @@ def _filled(
     return environment.from_string(pipeline.template).render(
         **parameters,
         critical=ottl.critical(rules),
+        critical_matchers=matchers.of_rules(rules),
         critical_name_patterns=_name_patterns(rules),
         interval_ns=nanoseconds(interval_s),
         kernel_thread_pattern=KERNEL_THREADS,
