@@ -19,6 +19,7 @@ from phoenix.collectors.build_errors import (
     explain,
 )
 from phoenix.collectors.toolchain import build_environment, find_go
+from phoenix.pipelines import components
 
 SOURCES = distribution.sources_dir()
 REQUIRED = re.compile(r"(\S+\.\S+/\S+) (v\S+)")
@@ -31,6 +32,14 @@ def test_every_component_is_resolved_at_the_version_the_builder_asks_for() -> No
     resolved = dict(REQUIRED.findall((SOURCES / "go.mod").read_text()))
     assert len(asked) > 25
     assert {module: resolved.get(module) for module, _ in asked} == dict(asked)
+
+
+def test_the_lint_knows_every_key_of_our_own_processor() -> None:
+    source = (SOURCES / "processor" / "processbudget" / "config.go").read_text()
+    config = source.split("type Config struct {")[1].split("\n}")[0]
+    keys = set(re.findall(r'mapstructure:"(\w+)"', config))
+    assert len(keys) > 15
+    assert components.FIELDS["process_budget"] == keys
 
 
 def test_builder_and_components_are_of_one_release() -> None:

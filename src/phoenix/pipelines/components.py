@@ -7,7 +7,8 @@
         print(json.dumps(c.table_from(open(sys.argv[1]).read()), indent=2))' components.yaml
 
 The fields of processors and the metrics of the process scraper were read from the sources of the
-same version (`config.go` of each processor, `metadata.yaml` of the process scraper).
+same version (`config.go` of each processor, `metadata.yaml` of the process scraper); those of
+`process_budget` are compared with its `config.go` by a test.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ FIELDS: dict[str, frozenset[str]] = {
     )),
     "metric_start_time": frozenset(("strategy", "gc_interval", "start_time_metric_regex")),
     "metrics_transform": frozenset(("transforms",)),
+    "process_budget": frozenset((
+        "max_processes", "max_critical", "critical", "categories", "other_category",
+        "unseen_category", "category_attribute", "reason_attribute", "host_attributes", "top",
+        "hysteresis", "hog", "anomaly", "tiers", "adaptive", "slots", "temporality", "gauges",
+        "storage", "save_every", "stale_after", "max_tracked", "scrape_window",
+    )),
     "resource": frozenset(("attributes",)),
     "transform": frozenset((
         "error_mode", "trace_statements", "metric_statements", "log_statements",

@@ -21,7 +21,7 @@ _TELEMETRY_METRICS = frozenset(("level", "readers", "views"))
 _SIGNALS = ("metrics", "logs", "traces", "profiles")
 _REPLACED = {
     "logging": "`logging` was replaced by `debug`.",
-    "topk": "No component ranks processes; a threshold comes nearest (process-threshold-v1).",
+    "topk": "`process_budget` ranks processes (process-topk-v1).",
     "probabilistic_sampler": "It samples traces and logs; metrics cannot be sampled by process.",
 }
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+\Z")
@@ -32,6 +32,7 @@ _DURATION_FIELDS = {
     "cumulative_to_delta": ("max_staleness",),
     "delta_to_cumulative": ("max_stale",),
     "interval": ("interval",),
+    "process_budget": ("save_every", "stale_after", "scrape_window"),
 }
 
 
