@@ -6,9 +6,42 @@ and `anchored` it does not know, and says so.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import promql_parser
+from promql_parser import (
+    AggregateExpr,
+    BinaryExpr,
+    Call,
+    MatrixSelector,
+    NumberLiteral,
+    ParenExpr,
+    StringLiteral,
+    SubqueryExpr,
+    UnaryExpr,
+    VectorSelector,
+)
+
+__all__ = [
+    "AggregateExpr",
+    "BinaryExpr",
+    "Call",
+    "MatrixSelector",
+    "NumberLiteral",
+    "ParenExpr",
+    "StringLiteral",
+    "SubqueryExpr",
+    "UnaryExpr",
+    "VectorSelector",
+]
+
+Operator = Literal["=", "!=", "=~", "!~"]
+_OPERATORS: dict[str, Operator] = {
+    "MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~",
+}  # fmt: skip
+_NAME = "__name__"
 
 LONGEST = 20_000  # characters; what is longer is no expression that somebody wrote
 
@@ -44,3 +77,46 @@ def why_not(text: str) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or "no reason given"
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on a label."""
+
+    label: str
+    operator: Operator
+    value: str
+
+
+def matchers_of(selector: VectorSelector) -> tuple[tuple[Matcher, ...], ...]:
+    """The conditions of a selector: one group of them has to hold as a whole."""
+    name = [Matcher(_NAME, "=", selector.name)] if selector.name else []
+    groups = selector.matchers.or_matchers or [selector.matchers.matchers]
+    return tuple(
+        (*name, *(Matcher(m.name, _OPERATORS[str(m.op)], m.value) for m in group))
+        for group in groups
+    )
+
+
+def children(node: Any) -> tuple[Any, ...]:
+    """The expressions that a node is made of."""
+    match node:
+        case AggregateExpr():
+            return (node.expr,) if node.param is None else (node.param, node.expr)
+        case BinaryExpr():
+            return (node.lhs, node.rhs)
+        case Call():
+            return tuple(node.args)
+        case ParenExpr() | SubqueryExpr() | UnaryExpr():
+            return (node.expr,)
+        case MatrixSelector():
+            return (node.vector_selector,)
+    return ()
+
+
+def selectors(node: Any) -> Iterator[VectorSelector]:
+    """Every selector of a tree, from left to right."""
+    if isinstance(node, VectorSelector):
+        yield node
+    for child in children(node):
+        yield from selectors(child)

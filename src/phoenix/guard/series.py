@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from phoenix.guard import names
-from phoenix.guard.backend import Backend
+from phoenix.guard.backend import Backend, Escaping, Strategy
 from phoenix.guard.names import Kind
 
 Labels = tuple[tuple[str, str], ...]
@@ -56,7 +56,10 @@ def of(emitted: Emitted, backend: Backend) -> Iterable[dict[str, str]]:
         if point.delta:
             continue
         labels = _labels(point, resource, own, backend)
-        name = names.metric_name(backend, point.metric, point.unit, point.kind)
+        name = _metric(
+            backend.strategy, backend.escaping, backend.namespace,
+            point.metric, point.unit, point.kind,
+        )  # fmt: skip
         if name is not None:
             yield from _named(name, point, labels)
     info = _target_info(resource, own, backend)
@@ -104,8 +107,16 @@ def _sanitized(attributes: Mapping[str, str], backend: Backend) -> dict[str, str
 
 
 @lru_cache(maxsize=4096)
-def _label(strategy: str, escaping: str, key: str) -> str | None:
-    return names.label_name(Backend.from_dict({"strategy": strategy, "escaping": escaping}), key)
+def _label(strategy: Strategy, escaping: Escaping, key: str) -> str | None:
+    return names.label_name(Backend(strategy=strategy, escaping=escaping), key)
+
+
+@lru_cache(maxsize=4096)
+def _metric(
+    strategy: Strategy, escaping: Escaping, namespace: str, metric: str, unit: str, kind: Kind
+) -> str | None:
+    backend = Backend(strategy=strategy, escaping=escaping, namespace=namespace)
+    return names.metric_name(backend, metric, unit, kind)
 
 
 def _named(name: str, point: Point, labels: dict[str, str]) -> Iterable[dict[str, str]]:
