@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conserving import arms, measure
+from conserving import arms, hours, measure
 from load import DATA_DIR, machine
 from phoenix.base.clock import SystemClock, rfc3339
 from phoenix.collectors import distribution
@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--arms", nargs="+", help="those whose names contain one of these")
     parser.add_argument("--every", type=int, default=1, help="use one in so many scrapes")
+    parser.add_argument("--repeat", type=int, default=0,
+                        help="repeat a stream that ended for so many scrapes")  # fmt: skip
     parser.add_argument("--collector", type=Path, help="a built one, instead of ours")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -52,13 +54,16 @@ def main() -> None:
         if not asked.arms or any(name in arm.name for name in asked.arms)
     ]
     names = {arms.BASELINE, *(arm.scrape for arm in chosen)}
-    hours = read(folder, manifest, names, asked.every)
+    read_once = read(folder, manifest, names, asked.every)
+    default = read_once[arms.BASELINE]
     found = []
     for arm in chosen:
         say(arm.name)
-        default = hours[arms.BASELINE]
-        found.append(measure.measure(arm, hours[arm.scrape], default, binary, DATA_DIR))
-    result = {**about(manifest, binary, hours[arms.BASELINE]), "arms": found}
+        default = read_once[arms.BASELINE]
+        found.append(
+            measure.measure(arm, read_once[arm.scrape], default, binary, DATA_DIR, asked.repeat)
+        )
+    result = {**about(manifest, binary, default), "arms": found}
     show(result)
     if asked.json:
         asked.json.parent.mkdir(parents=True, exist_ok=True)
@@ -77,15 +82,15 @@ def recorded() -> Path:
 
 def read(
     folder: Path, manifest: recording.Manifest, names: set[str], every: int
-) -> dict[str, measure.Hour]:
+) -> dict[str, hours.Hour]:
     """The scrapes that all files have, with what is true about them."""
     paths = {name: folder / manifest.scrapes[name] for name in names}
     frames = min(sum(1 for _ in recording.frames(path)) for path in paths.values())
     say(f"{frames} scrapes of {folder.name}, one in {every} used")
-    return {name: measure.hour(path, frames, every) for name, path in paths.items()}
+    return {name: hours.hour(path, frames, every) for name, path in paths.items()}
 
 
-def about(manifest: recording.Manifest, binary: Path, default: measure.Hour) -> dict[str, Any]:
+def about(manifest: recording.Manifest, binary: Path, default: hours.Hour) -> dict[str, Any]:
     """What the figures belong to."""
     return {
         "measured_at": rfc3339(SystemClock().now()),
@@ -95,6 +100,7 @@ def about(manifest: recording.Manifest, binary: Path, default: measure.Hour) -> 
         "load": dict(manifest.load),
         "recorded_at": manifest.started_at,
         "interval_s": manifest.interval_s * default.every,
+        "every": default.every,
         "isolated": manifest.isolated,
         "scrapes": len(default.scrapes),
         "range_s": (default.until_ms - default.after_ms) / 1000,
@@ -115,8 +121,10 @@ def show(result: dict[str, Any]) -> None:
         of = result["arms"][0][metric]
         print(f"\n{metric}: {of['true']:,.1f} in truth", end="")
         finer = of["finer"] / of["true"] - 1
-        print(f", scrapes in between saw {finer:+.2%}\n" if finer else "\n")
-        for columns in (WHOLE, (*OTHERWISE, FINER) if finer else OTHERWISE):
+        thinned = result["every"] > 1
+        whole = (REPEATED, *WHOLE) if result["arms"][0]["repeated_scrapes"] else WHOLE
+        print(f", scrapes in between saw {finer:+.2%}\n" if thinned else "\n")
+        for columns in (whole, (*OTHERWISE, FINER) if thinned else OTHERWISE):
             print(f"| {' | '.join(['pipeline', *columns])} |\n|---{'|---' * len(columns)}|")
             for arm in result["arms"]:
                 cells = cells_of(arm, arm[metric])
@@ -131,6 +139,7 @@ def cells_of(arm: dict[str, Any], of: dict[str, Any]) -> dict[str, str]:
     windows, rest, ends = of["five_minutes"], of["remainder"], of["added_at_end_by"]
     return {
         "series": f"{arm['series']:,}",
+        REPEATED: f"{arm['repeated_points']:.0f}",
         "increase()": f"{off:+.3%}",
         "engine's own": f"{own:.3%}",
         "within": "yes" if abs(off) <= own + TOLERANCE else "no",
@@ -153,6 +162,7 @@ def cells_of(arm: dict[str, Any], of: dict[str, Any]) -> dict[str, str]:
     }
 
 
+REPEATED = "repeated points a scrape"
 FINER = "increase() against all recorded scrapes"
 WHOLE = (
     "series", "increase()", "engine's own", "within", "anchored", "lost or doubled",
@@ -165,7 +175,7 @@ OTHERWISE = (
 
 def own_error(arm: dict[str, Any]) -> float:
     """The larger error that the engine makes on a constant counter."""
-    return max(abs(arm["engine"][name]) for name in measure.CONSTANTS)
+    return max(abs(float(arm["engine"][name])) for name in measure.CONSTANTS)
 
 
 def worst(categories: dict[str, dict[str, float]], true: float) -> str:
