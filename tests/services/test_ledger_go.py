@@ -16,7 +16,8 @@ from phoenix.ledger import keys, note, tiles
 from phoenix.ledger.checkpoint import Checkpoint
 from phoenix.ledger.keys import LogKey
 from phoenix.ledger.note import Note, Signature
-from phoenix.ledger.tree import leaf_hash, root_of
+from phoenix.ledger.proof import Receipt
+from phoenix.ledger.tree import Node, hash_of, inclusion_ranges, leaf_hash, root_of
 
 TESTS = Path(__file__).parents[1]
 PROGRAM = TESTS / "interop/ledger"
@@ -54,14 +55,14 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
 
 
 def test_go_judges_every_published_proof_as_we_do(ask: Ask) -> None:
-    # Go counts in signed numbers and calls an old tree of size 0 a fault, as we do.
-    inclusion = [
-        {**each, "ask": "inclusion"} for each in PROOFS["inclusion"] if each["size"] < 2**63
+    kinds = ("inclusion", "consistency")
+    cases = [{**each, "ask": kind} for kind in kinds for each in PROOFS[kind]]
+    # Go counts in signed numbers of 64 bits, and its hashes have 32 bytes by their type.
+    asked = [
+        each
+        for each in cases
+        if max(each.get(n, 0) for n in ("index", "old", "size")) < 2**63 and len(each["root"]) == 64
     ]
-    consistency = [
-        {**each, "ask": "consistency"} for each in PROOFS["consistency"] if each["size"] < 2**63
-    ]
-    asked = [each for each in inclusion + consistency if len(each["root"]) == 64]
     assert len(asked) > 170
     judged = [each["ok"] for each in ask(asked)]
     assert judged == [each["valid"] for each in asked]
@@ -136,3 +137,36 @@ def test_go_cuts_a_log_into_the_same_tiles(ask: Ask, size: int) -> None:
         for tile in tiles.tiles_of(size)
     }
     assert answer["tiles"] == ours
+
+
+def test_go_verifies_a_receipt_of_ours(ask: Ask) -> None:
+    entries = [f"entry {i}".encode() for i in range(11)]
+    leaves = [leaf_hash(each) for each in entries]
+    text = Checkpoint(origin=LOG.name, size=11, root=root_of(leaves)).text
+    signed = Note(text=text, signatures=(Signature(name=LOG.name, raw=LOG.sign(text)),))
+
+    def node(wanted: Node) -> bytes:
+        return root_of(leaves[wanted[1] << wanted[0] : (wanted[1] + 1) << wanted[0]])
+
+    hashes = tuple(hash_of(part, node) for part in inclusion_ranges(6, 11))
+    file = Receipt(index=6, hashes=hashes, note=signed).to_bytes().decode()
+    head, _, whole = file.partition("\n\n")
+    _, index, *proof = head.split("\n")
+    opened, included, other = ask(
+        [
+            {"ask": "open", "note": whole, "key": LOG.verifier.text},
+            *(
+                {
+                    "ask": "inclusion",
+                    "index": int(index.removeprefix("index ")),
+                    "size": int(whole.split("\n")[1]),
+                    "root": base64.b64decode(whole.split("\n")[2]).hex(),
+                    "leaf": leaf.hex(),
+                    "proof": [base64.b64decode(each).hex() for each in proof],
+                }
+                for leaf in (leaves[6], leaves[7])
+            ),
+        ]
+    )
+    assert (opened["ok"], opened["text"]) == (True, text)
+    assert (included["ok"], other["ok"]) == (True, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -67,6 +67,25 @@ class Client:
                 f"What answers at {_shown(self._endpoint)} is not Phoenix.",
                 remedy="Check PHOENIX_API_ENDPOINT.",
             ) from error
+
+    def files(self, paths: Iterable[str]) -> Iterator[bytes]:
+        """The bytes at each path, one after another over one connection.
+
+        Raises:
+            NoServer: nothing answers at the endpoint.
+            PhoenixError: the category of the problem document that came back.
+        """
+        import httpx
+
+        try:
+            with self._open() as http:
+                for path in paths:
+                    answer = http.get(path)
+                    if not answer.is_success:
+                        raise _problem(answer.status_code, answer.content)
+                    yield answer.content
+        except httpx.HTTPError as error:
+            raise _unreachable(self._endpoint) from error
 
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """Server-sent events (WHATWG HTML, section 9.2) as `(event, data)`, to their end."""

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from phoenix.base.errors import PhoenixError
-from phoenix.cli import experiment, load, output, pipeline, server
+from phoenix.cli import experiment, ledger, load, output, pipeline, server
 from phoenix.cli.exits import exit_code
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(load.app, name="load")
+app.add_typer(ledger.app, name="ledger")
 server.add_to(app)
 
 

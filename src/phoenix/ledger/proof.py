@@ -49,11 +49,15 @@ class Receipt:
             CheckpointRejected: what was signed is no checkpoint.
             ProofRejected: it is another log's, or the entry is not in it.
         """
+        return self.verify_leaf(leaf_hash(entry), origin, keys)
+
+    def verify_leaf(self, leaf: bytes, origin: str, keys: Iterable[VerifierKey]) -> Checkpoint:
+        """The same, for an entry of which only the leaf hash is known."""
         self.note.verified_by(keys)
         found = checkpoint.parse(self.note.text)
         if found.origin != origin:
             raise ProofRejected(f"The checkpoint is of the log {found.origin!r}.")
-        verify_inclusion(leaf_hash(entry), self.index, found.size, self.hashes, found.root)
+        verify_inclusion(leaf, self.index, found.size, self.hashes, found.root)
         return found
 
 

@@ -12,11 +12,8 @@ from pathlib import Path
 
 from phoenix.base.clock import SystemClock
 from phoenix.base.errors import Invalid, Unavailable
-from phoenix.processes import state
+from phoenix.processes import reaching
 from phoenix.safety.service import SafetyService
-from phoenix.settings import load
-from phoenix.storage.database import Database
-from phoenix.storage.embedded import EmbeddedServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ async def kill(data_dir: Path, *, reason: str, scope: str) -> Said:
         Invalid: no reason, or an unknown scope.
     """
     _needs(reason)
-    database = _database(data_dir)
+    database = reaching.database(data_dir)
     safety = SafetyService(database, SystemClock(), data_dir)
     written = safety.kill(actor=getpass.getuser(), reason=reason, scope=scope)
     try:
@@ -64,7 +61,7 @@ async def revive(data_dir: Path, *, reason: str) -> Said:
         Unavailable: the database cannot be reached.
     """
     _needs(reason)
-    database = _database(data_dir)
+    database = reaching.database(data_dir)
     safety = SafetyService(database, SystemClock(), data_dir)
     try:
         await database.open()
@@ -77,18 +74,6 @@ async def revive(data_dir: Path, *, reason: str) -> Said:
         database_told=True,
         sentence=f"revived (epoch {revived.epoch}); what was stopped starts again by itself",
     )
-
-
-def _database(data_dir: Path) -> Database:
-    settings = load()
-    if not settings.database_is_embedded:
-        return Database(settings.database_url, pool_max=2)
-    running = state.read(data_dir)
-    if running is not None and running.database == "external":
-        raise Invalid(
-            "This Phoenix uses a database of yours.", remedy="Set DATABASE_URL as it was set then."
-        )
-    return Database(EmbeddedServer(data_dir).dsn, pool_max=2)
 
 
 def _needs(reason: str) -> None:
