@@ -21,7 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
-from figuring import front, replays, summary, words
+from figuring import front, page, replays, summary, words
 from load import DATA_DIR, machine
 from phoenix.base.clock import SystemClock, rfc3339
 from phoenix.collectors import distribution
@@ -34,12 +34,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recording", type=Path, help="a folder that bench/record.py wrote")
     parser.add_argument("--pipelines", help="names with commas between; all of the catalog")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
     parser.add_argument("--collector", type=Path, help="one that is built; else it is built")
     parser.add_argument("--minutes", type=float, help="only that much of the recording")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     parser.add_argument("--save", type=Path, help="write the JSON to this file as well")
     parser.add_argument("--svg", type=Path, help="draw the front into this file")
+    parser.add_argument("--page", action="store_true", help="write the page of kept results")
     asked = parser.parse_args()
+    if asked.page:
+        print("\n".join(str(path.relative_to(ROOT)) for path in page.write()))
+        return
     with tempfile.TemporaryDirectory() as folder:
         found = measure(asked, asked.recording or record(Path(folder)))
     text = json.dumps(found, indent=1, sort_keys=True) + "\n"
@@ -69,14 +74,16 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     binary = asked.collector or distribution.build(DATA_DIR)
     given = replays.recorded(folder, asked.minutes)
     names = asked.pipelines.split(",") if asked.pipelines else everyone()
+    settings = dict(each.split("=", maxsplit=1) for each in asked.settings)
     rows = []
     for name in names:
-        rows.append(summary.summed_up(replays.run(name, given, binary)))
+        rows.append(summary.summed_up(replays.run(name, given, binary, settings)))
         print(f"{rfc3339(SystemClock().now())} {name}", file=sys.stderr, flush=True)
     return {
         "date": rfc3339(SystemClock().now()),
         "commit": commit(),
         "machine": machine(),
+        "settings": settings,
         "command": " ".join(["python", *sys.argv]),
         "recording": {
             "load": given.manifest.load,

@@ -8,11 +8,12 @@ from html import escape
 from typing import Any
 
 from figuring.summary import conservation
+from phoenix.experiments.report import svg
 
 Figures = Mapping[str, Any]
 BUDGET = ("process-topk-v1", "process-adaptive-v1", "process-intelligent-v1")
 _WIDTH, _PANEL, _GAP = 720, 150, 46
-_LEFT, _RIGHT, _TOP = 62, 170, 28
+_LEFT, _RIGHT, _TOP = 62, 70, 34
 _FONT = 'font-family="system-ui, sans-serif" font-size="11"'
 # Everything below this is the same point: errors of floating point are no difference.
 _LEAST_ERROR = 1e-6
@@ -65,9 +66,9 @@ def drawn(found: Figures) -> str:
     """The front as SVG: three panels over one axis of series."""
     rows = found["pipelines"]
     panels: tuple[tuple[str, Callable[[Figures], float]], ...] = (
-        ("missed of the top ten", lambda f: losses(f)[1]),
-        ("hogs hidden", lambda f: losses(f)[2]),
-        ("error of the worst total", lambda f: min(1.0, losses(f)[3])),
+        ("top ten missed", lambda f: 100 * losses(f)[1]),
+        ("hogs hidden", lambda f: 100 * losses(f)[2]),
+        ("error of the worst total", lambda f: 100 * min(1.0, losses(f)[3])),
     )
     most = max(losses(f)[0] for f in rows)
     fewest = min(losses(f)[0] for f in rows)
@@ -101,11 +102,11 @@ def drawn(found: Figures) -> str:
 
 
 _STYLE = (
-    "<style>.g{stroke:#8884;stroke-width:1}.t{fill:#777}.h{fill:#777;font-weight:600}"
-    ".stock{stroke:#777;fill:none;stroke-width:1.6}.ours{stroke:#0a7d5a;fill:none;stroke-width:1.6}"
-    ".stock.on{fill:#777}.ours.on{fill:#0a7d5a}.n{fill:#777}.n.ours{fill:#0a7d5a;stroke:none}"
-    "@media(prefers-color-scheme:dark){.ours{stroke:#3fc79a}.ours.on,.n.ours{fill:#3fc79a}"
-    ".t,.h,.n,.stock.on{fill:#aaa}.stock{stroke:#aaa}}</style>"
+    "<style>.g{stroke:#8886;stroke-width:1}.t{fill:#777}.h{fill:#777;font-weight:600}"
+    ".o{fill:#0a7d5a}.stock{stroke:#777;fill:none;stroke-width:1.6}"
+    ".ours{stroke:#0a7d5a;fill:none;stroke-width:1.6}.stock.on{fill:#777}.ours.on{fill:#0a7d5a}"
+    "@media(prefers-color-scheme:dark){.ours{stroke:#3fc79a}.ours.on,.o{fill:#3fc79a}"
+    ".t,.h,.stock.on{fill:#aaa}.stock{stroke:#aaa}}</style>"
 )
 
 
@@ -117,35 +118,49 @@ def _panel(
     x: Callable[[float], float],
     on: Sequence[str],
 ) -> str:
-    highest = max([of(f) for f in rows] + [0.01])
+    ticks = svg.marks(0.0, max([of(f) for f in rows] + [0.01]), about=3)
 
     def y(value: float) -> float:
-        return top + _PANEL - value / highest * _PANEL
+        return top + _PANEL - value / ticks[-1] * _PANEL
 
-    parts = [f'<text class="h" x="{_LEFT}" y="{top - 10}">{escape(name)} (lower is better)</text>']
-    for share in (0.0, 0.5, 1.0):
-        at = y(share * highest)
+    parts = [f'<text class="h" x="{_LEFT}" y="{top - 12}">{escape(name)} (less is better)</text>']
+    for mark in ticks:
+        at = y(mark)
         parts.append(
             f'<line class="g" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-            f'<text class="t" x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">'
-            f"{share * highest:.1%}</text>"
+            f'<text class="t" x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{mark:.3g} %'
+            "</text>"
         )
-    taken: list[tuple[float, float]] = []
-    for figures in sorted(rows, key=lambda f: (-of(f), losses(f)[0])):
-        pipeline = figures["pipeline"]
-        kind = "ours" if pipeline in BUDGET else "stock"
-        at_x, at_y = x(losses(figures)[0]), y(of(figures))
-        filled = " on" if pipeline in on else ""
-        label_y = at_y + 4
-        while any(abs(label_y - b) < 11 and abs(at_x - a) < 140 for a, b in taken):
-            label_y -= 11
-        taken.append((at_x, label_y))
-        short = pipeline.removeprefix("process-").removesuffix("-v1")
-        parts.append(
-            f'<circle class="{kind}{filled}" cx="{at_x:.1f}" cy="{at_y:.1f}" r="4"/>'
-            f'<text class="n {kind}" x="{at_x + 8:.1f}" y="{label_y:.1f}">{escape(short)}</text>'
-        )
+    taken: list[tuple[float, float, float]] = []
+    ordered = sorted(rows, key=lambda f: (-losses(f)[0], of(f)))
+    parts += [_named(each, x(losses(each)[0]), y(of(each)), on, taken) for each in ordered]
     return "".join(parts)
+
+
+def _named(
+    figures: Figures,
+    x: float,
+    y: float,
+    on: Sequence[str],
+    taken: list[tuple[float, float, float]],
+) -> str:
+    """A circle with its name, moved up with a line to it where another name stands already."""
+    pipeline = figures["pipeline"]
+    kind = "ours" if pipeline in BUDGET else "stock"
+    short = pipeline.removeprefix("process-").removesuffix("-v1")
+    left, right, at = x + 8, x + 8 + 6.2 * len(short), y + 4
+    while any(abs(at - other) < 12 and left < r and b < right for b, r, other in taken):
+        at -= 12
+    taken.append((left, right, at))
+    leader = ""
+    if at < y + 3:
+        leader = f'<line class="g" x1="{x:.1f}" y1="{y:.1f}" x2="{left:.1f}" y2="{at - 3:.1f}"/>'
+    filled = " on" if pipeline in on else ""
+    return (
+        f'{leader}<circle class="{kind}{filled}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
+        f'<text class="{"o" if kind == "ours" else "t"}" x="{left:.1f}" y="{at:.1f}">'
+        f"{escape(short)}</text>"
+    )
 
 
 def _marks(low: float, high: float) -> list[int]:

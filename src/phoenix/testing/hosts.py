@@ -107,7 +107,7 @@ class Host:
             pid=self._pid,
             name=name,
             started_ns=self._at_ns - int(age_s * 1e9),
-            cpu_s=self._dice.uniform(0, 500) if old else round(cores * age_s, 2),
+            cpu_s=round(self._dice.uniform(0, 500) if old else cores * age_s, 2),
             io_bytes=self._dice.randrange(1 << 30) if old else self._dice.randrange(1 << 16),
             memory_bytes=self._dice.randrange(1 << 20, 1 << 28),
         )
@@ -119,7 +119,7 @@ class Host:
         life.left = self._dice.randrange(2, 5)
         if self._dice.random() < 0.5:
             life.cores = self._dice.uniform(0.1, 0.5)
-            life.process = replace(life.process, cpu_s=life.cores * self._interval_s / 2)
+            life.process = replace(life.process, cpu_s=round(life.cores * self._interval_s / 2, 2))
         else:
             life.process = replace(life.process, memory_bytes=int(0.07 * MEMORY_BYTES))
         return life
