@@ -5,56 +5,83 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
-
-	"phoenix.dev/otelcol-phoenix/processor/processbudget/internal/metadata"
 )
 
-// BenchmarkScrapes is the processor alone, on pdata in memory: a scrape after the other of a host with
-// so many processes, default metrics, half a per cent of them new in each scrape.
+// The processor alone, on pdata in memory, and the stock filter on the same scrapes: one after the
+// other of a host with so many processes, half a per cent of them new in each. The recorded scrapes
+// are played again and again, each time later; only then do their counters fall, which is once in 16.
+//
+//	go test -run xxx -bench . -cpu 1
 func BenchmarkScrapes(b *testing.B) {
+	budget := NewFactory()
+	budgetConfig := testConfig(func(c *Config) { c.MaxProcesses, c.MaxCritical = 40, 12 })
+	filter := filterprocessor.NewFactory()
+	filterConfig := filter.CreateDefaultConfig()
+	require.NoError(b, confmap.NewFromStringMap(map[string]any{
+		"error_mode": "propagate",
+		"metric_conditions": []any{
+			`resource.attributes["process.pid"] != nil and not IsMatch(resource.attributes["process.executable.name"], "^(nginx)$")`,
+		},
+	}).Unmarshal(filterConfig))
 	for _, processes := range []int{100, 300, 2000} {
-		b.Run(fmt.Sprintf("processes=%d", processes), func(b *testing.B) {
-			s := newSimulation(1, processes, 0)
-			s.births, s.missing = float64(processes)/2000, 0
-			const recorded = 16
-			var scrapes [recorded]pmetric.Metrics
-			for i := range scrapes {
-				s.step()
-				scrapes[i] = s.scrape()
-			}
-			// The recording is played again and again; each time its clock and counters go on.
-			span := s.now - 1_700_000_000*second
-			cfg := testConfig(func(c *Config) { c.MaxProcesses, c.MaxCritical = 40, 12 })
-			p, err := newProcessor(context.Background(), processortest.NewNopSettings(metadata.Type), cfg, consumertest.NewNop())
-			require.NoError(b, err)
-			points := 0
-			copies := make([]pmetric.Metrics, recorded)
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
-				at := i % recorded
-				if at == 0 {
-					b.StopTimer()
-					for j := range copies {
-						if i > 0 {
-							forward(scrapes[j], span)
-						}
-						copies[j] = pmetric.NewMetrics()
-						scrapes[j].CopyTo(copies[j])
-					}
-					b.StartTimer()
-				}
-				points += copies[at].DataPointCount()
-				_ = p.ConsumeMetrics(context.Background(), copies[at])
-			}
-			b.ReportMetric(float64(points)/b.Elapsed().Seconds(), "points/s")
-		})
+		for _, each := range []struct {
+			name    string
+			factory processor.Factory
+			config  component.Config
+		}{{"process_budget", budget, budgetConfig}, {"filter", filter, filterConfig}} {
+			b.Run(fmt.Sprintf("%s/processes=%d", each.name, processes), func(b *testing.B) {
+				set := processortest.NewNopSettings(each.factory.Type())
+				p, err := each.factory.CreateMetrics(context.Background(), set, each.config, consumertest.NewNop())
+				require.NoError(b, err)
+				require.NoError(b, p.Start(context.Background(), componenttest.NewNopHost()))
+				play(b, p, processes)
+				require.NoError(b, p.Shutdown(context.Background()))
+			})
+		}
 	}
+}
+
+func play(b *testing.B, p processor.Metrics, processes int) {
+	s := newSimulation(1, processes, 0)
+	s.births, s.missing = float64(processes)/2000, 0
+	const recorded = 16
+	var scrapes, copies [recorded]pmetric.Metrics
+	began := s.now
+	for i := range scrapes {
+		s.step()
+		scrapes[i] = s.scrape()
+	}
+	span := s.now - began
+	points := 0
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		at := i % recorded
+		if at == 0 {
+			b.StopTimer()
+			for j := range copies {
+				if i > 0 {
+					forward(scrapes[j], span)
+				}
+				copies[j] = pmetric.NewMetrics()
+				scrapes[j].CopyTo(copies[j])
+			}
+			b.StartTimer()
+		}
+		points += copies[at].DataPointCount()
+		_ = p.ConsumeMetrics(context.Background(), copies[at])
+	}
+	b.ReportMetric(float64(points)/b.Elapsed().Seconds(), "points/s")
 }
 
 // forward moves a scrape in time; its counters stay, as those of idle processes do.

@@ -122,24 +122,38 @@ func (b *budgeter) keep(h *hostState, s *seen) {
 			default:
 				continue
 			}
-			name := metric.Name()
-			points.RemoveIf(func(dp pmetric.NumberDataPoint) bool {
+			name, unusable := metric.Name(), false
+			for i := range points.Len() {
+				dp := points.At(i)
 				_, integer, ok := valueOf(dp, shape.monotonic)
 				if !ok {
-					return true
+					unusable = true
+					continue
 				}
 				at := b.reader.stream(h, e, &shape, name, integer, dp.Attributes(), position)
 				if at < 0 {
-					return shape.monotonic
+					unusable = unusable || shape.monotonic
+					continue
 				}
 				position = at + 1
 				if st := &e.streams[at]; st.def.kind == counter {
 					b.account(h, r, st, dp, entering, outputs)
 				}
-				return false
-			})
+			}
+			if unusable {
+				b.removeUnusable(h, e, &shape, points)
+			}
 		}
 	}
+}
+
+// removeUnusable takes away points without a value, and counters of more series than are remembered:
+// such a counter could not be accounted for.
+func (b *budgeter) removeUnusable(h *hostState, e *entity, s *shape, points pmetric.NumberDataPointSlice) {
+	points.RemoveIf(func(dp pmetric.NumberDataPoint) bool {
+		_, integer, ok := valueOf(dp, s.monotonic)
+		return !ok || s.monotonic && b.reader.stream(h, e, s, s.metric.Name(), integer, dp.Attributes(), 0) < 0
+	})
 }
 
 // account writes what a counter of a kept process says: what it rose by while it was shown.
@@ -308,13 +322,18 @@ func hashOf(attributes pcommon.Map) uint64 {
 	total := uint64(1)
 	for key, value := range attributes.All() {
 		hash := uint64(offset)
-		for _, part := range [...]string{key, text(value)} {
-			for i := range len(part) {
-				hash = (hash ^ uint64(part[i])) * prime
-			}
-			hash *= prime
+		for i := range len(key) {
+			hash = (hash ^ uint64(key[i])) * prime
 		}
-		total += hash
+		hash *= prime
+		if value.Type() == pcommon.ValueTypeInt {
+			hash = (hash ^ uint64(value.Int())) * prime
+		} else {
+			for as, i := text(value), 0; i < len(as); i++ {
+				hash = (hash ^ uint64(as[i])) * prime
+			}
+		}
+		total += hash * prime
 	}
 	return max(total, 1)
 }
