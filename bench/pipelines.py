@@ -79,6 +79,7 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for name in names:
         rows.append(summary.summed_up(replays.run(name, given, binary, settings)))
         print(f"{rfc3339(SystemClock().now())} {name}", file=sys.stderr, flush=True)
+    summary.against(rows)
     return {
         "date": rfc3339(SystemClock().now()),
         "commit": commit(),

@@ -34,12 +34,15 @@ The truth is the default scrape. A process is *visible* if what leaves tells its
 The first minute is replayed and not counted: a scrape that leaves out what is younger than 30 s \
 shows nothing of a load that just started.
 
-- **series**: in one scrape; *over the run*: distinct ones in all counted scrapes.
+- **series**: in one scrape; *over the run*: distinct ones in all counted scrapes. *Against \
+default*, *against slim*: how many fewer than `process-baseline-v1` and `process-slim-v1`, in a \
+scrape and over the run.
 - **bytes, gzip**: OTLP protobuf of what leaves for a scrape, and the same with gzip at level 6.
-- **CPU ms, peak MiB**: of the collector that runs the pipeline, fed over OTLP/HTTP, without the \
-scrape and without compressing what leaves. Peak memory is that of the whole replay; a replay is \
-faster than an hour, so what a processor remembers for some minutes by the wall clock it remembers \
-for more scrapes here.
+- **CPU ms, MiB, peak**: of the collector that runs the pipeline, fed over OTLP/HTTP, without the \
+scrape and without compressing what leaves. MiB is the resident size in the second and in the last \
+fifth of the run, so that growth shows; the peak is that of the whole replay. A replay is faster \
+than an hour, so what a processor remembers for some minutes by the wall clock it remembers for \
+more scrapes here.
 - **coverage**: the share of critical processes (default rules) that are visible: mean, and the \
 worst scrape.
 - **recall**: of the ten processes with most CPU time since the scrape before (with most memory), \

@@ -22,6 +22,7 @@ from phoenix.testing.figures import Figures, Judge
 from phoenix.testing.sightings import Reader, Seen
 
 BASELINE = "process-baseline-v1"
+SLIM = "process-slim-v1"
 GROUPS = "process-aggregated-v1"
 # A scrape that leaves out what is younger than 30 s shows nothing of a load that just started, and
 # the first scrape has no increments: neither says anything about the hour. In the second the rules
@@ -50,10 +51,11 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One counted scrape of one pipeline: its figures, and CPU seconds of the collector."""
+    """One counted scrape of one pipeline: its figures, and what the collector used and held."""
 
     figures: Figures
     cpu_s: float
+    rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,8 @@ def run(name: str, given: Recorded, binary: Path, settings: Mapping[str, str]) -
             elapsed_s = (arrived.at_ns - given.truth[number - 1].at_ns) / 1e9
             series |= left.series
             figures = judge.judge(arrived, left, elapsed_s)
-            rows.append(Row(figures=figures, cpu_s=used - before))
+            held = proc.rss_bytes(pid) or 0
+            rows.append(Row(figures=figures, cpu_s=used - before, rss_bytes=held))
         peak = peak_memory_bytes(pid)
     return Run(pipeline=name, rows=rows, series_run=len(series), peak_memory_bytes=peak)
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from scipy import stats
 
-from figuring.replays import Row, Run
+from figuring.replays import BASELINE, SLIM, Row, Run
 
 BATCHES = 20
+MIB = 1 << 20
 # What a category must use of the whole before a share of it says something.
 CATEGORY_SHARE_LEAST = 0.01
 
@@ -55,8 +56,20 @@ def summed_up(run: Run) -> dict[str, Any]:
         "worst_category": worst_category(rows),
         "cpu_ms_a_scrape": over(lambda r: r.cpu_s * 1000),
         "cpu_s": sum(r.cpu_s for r in rows),
-        "peak_memory_mib": round(run.peak_memory_bytes / (1 << 20), 1),
+        "memory_mib": ends([r.rss_bytes / MIB for r in rows]),
+        "peak_memory_mib": round(run.peak_memory_bytes / MIB, 1),
     }
+
+
+def against(rows: Sequence[dict[str, Any]]) -> None:
+    """Add to each pipeline which share of the series of others it saves, in a scrape and a run."""
+    for key, name in (("default", BASELINE), ("slim", SLIM)):
+        other = next((row for row in rows if row["pipeline"] == name), None)
+        for row in rows:
+            row.setdefault("saved_against", {})[key] = other and {
+                "scrape": 1 - row["series"]["mean"] / other["series"]["mean"],
+                "run": 1 - row["series_run"] / other["series_run"],
+            }
 
 
 def conservation(figures: dict[str, Any]) -> float | None:
@@ -88,6 +101,13 @@ def batches(values: Sequence[Any], count: int) -> list[Sequence[Any]]:
     """`count` stretches of nearly equal length."""
     edges = [round(n * len(values) / count) for n in range(count + 1)]
     return [values[a:b] for a, b in pairwise(edges)]
+
+
+def ends(values: Sequence[float]) -> dict[str, float]:
+    """The mean over the second fifth of a run and over its last: do they differ, it grows."""
+    fifths = batches(values, 5)
+    second, last = (statistics.fmean(fifths[n] or [0.0]) for n in (1, 4))
+    return {"second_fifth": round(second, 1), "last_fifth": round(last, 1)}
 
 
 def counter(rows: Sequence[Row], metric: str) -> dict[str, float | None]:

@@ -74,6 +74,12 @@ def covered(figures: Figures) -> str:
     return f"{share(figures['coverage'])}, {percent(figures['coverage_least'])}"
 
 
+def saved(figures: Figures, other: str) -> str:
+    """How many series fewer than another pipeline, in a scrape and over the run."""
+    found = figures["saved_against"][other]
+    return f"{percent(found['scrape'])}, {percent(found['run'])}" if found else "-"
+
+
 def percent(value: float | None) -> str:
     """Never rounded up to all."""
     if value is None:
@@ -120,11 +126,15 @@ COLUMNS: tuple[tuple[str, tuple[tuple[str, Callable[[Figures], str]], ...]], ...
         (
             ("series", lambda f: span(f["series"], "{:,.0f}")),
             ("over the run", lambda f: f"{f['series_run']:,}"),
+            ("against default", lambda f: saved(f, "default")),
+            ("against slim", lambda f: saved(f, "slim")),
             ("points", lambda f: span(f["points"], "{:,.0f}")),
             ("bytes", lambda f: span(f["raw_bytes"], "{:,.0f}")),
             ("gzip", lambda f: span(f["wire_bytes"], "{:,.0f}")),
             ("CPU ms", lambda f: span(f["cpu_ms_a_scrape"], "{:.1f}")),
-            ("peak MiB", lambda f: f"{f['peak_memory_mib']:.0f}"),
+            ("MiB, 2nd to last fifth", lambda f: "{second_fifth:.0f} to {last_fifth:.0f}".format(
+                **f["memory_mib"])),
+            ("peak", lambda f: f"{f['peak_memory_mib']:.0f}"),
         ),
     ),
     (
