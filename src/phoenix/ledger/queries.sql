@@ -30,15 +30,18 @@ UPDATE ledger_state SET epoch = %(epoch)s WHERE epoch <= %(epoch)s;
 UPDATE ledger_state SET origin = %(origin)s WHERE origin IS NULL OR origin = %(origin)s;
 
 -- move_entries --
--- The next of the outbox in the order of their ids, which is that of time. PostgreSQL makes the
--- leaves, so that bytes never leave it to come back changed.
-INSERT INTO ledger_entries (seq, id, entry, leaf)
-SELECT %(size)s + row_number() OVER (ORDER BY id) - 1, id, entry, sha256('\x00'::bytea || entry)
-FROM (SELECT id, entry FROM ledger_outbox ORDER BY id LIMIT %(limit)s) AS waiting
-RETURNING seq, id, entry, leaf;
-
--- clear_outbox --
-DELETE FROM ledger_outbox WHERE id = ANY(%(ids)s);
+-- The next of the outbox in the order of their ids, which is that of time. PostgreSQL moves them and
+-- makes the leaves, so that bytes never leave it to come back changed. One row comes back.
+WITH moved AS (
+    INSERT INTO ledger_entries (seq, id, entry, leaf)
+    SELECT %(size)s + row_number() OVER (ORDER BY id) - 1, id, entry,
+           sha256('\x00'::bytea || entry)
+    FROM (SELECT id, entry FROM ledger_outbox ORDER BY id LIMIT %(limit)s) AS waiting
+    RETURNING seq, id, leaf
+), gone AS (
+    DELETE FROM ledger_outbox WHERE id IN (SELECT id FROM moved)
+)
+SELECT coalesce(string_agg(leaf, '' ORDER BY seq), '') AS leaves FROM moved;
 
 -- insert_tile --
 INSERT INTO ledger_tiles (level, n, data, root) VALUES (%(level)s, %(n)s, %(data)s, %(root)s);
@@ -52,6 +55,15 @@ WHERE epoch = %(epoch)s AND size = %(old)s;
 SELECT seq, id, entry, leaf FROM ledger_entries
 WHERE seq >= %(first)s AND seq < %(end)s
 ORDER BY seq;
+
+-- span --
+-- Entries and leaves of a span as three long values: a row for each would cost more than hashing it.
+SELECT coalesce(string_agg(int4send(octet_length(entry)), '' ORDER BY seq), '') AS lengths,
+       coalesce(string_agg(entry, '' ORDER BY seq), '') AS entries,
+       coalesce(string_agg(leaf, '' ORDER BY seq), '') AS leaves,
+       min(seq) AS first, max(seq) + 1 AS end
+FROM ledger_entries
+WHERE seq >= %(first)s AND seq < %(end)s;
 
 -- leaves --
 SELECT leaf AS hash FROM ledger_entries WHERE seq >= %(first)s AND seq < %(end)s ORDER BY seq;

@@ -25,7 +25,7 @@ from phoenix.base.errors import PhoenixError, Tampered
 from phoenix.ledger import checkpoint, facts, nodes, note, store, tiles
 from phoenix.ledger.errors import LogDamaged, LogRolledBack, SequencerOvertaken, SignerForeign
 from phoenix.ledger.ports import Signed, Signing
-from phoenix.ledger.store import Logged, State
+from phoenix.ledger.store import State
 from phoenix.ledger.tiles import WIDTH
 from phoenix.ledger.tree import Frontier, leaf_hash
 from phoenix.storage.database import Database, Transaction
@@ -171,25 +171,24 @@ class Sequencer:
         """Give the next entries their places; how many there were.
 
         Raises:
-            LogDamaged: the state row, a leaf or a tile does not agree with the others.
+            LogDamaged: the state row does not agree with itself or with a row of hashes.
         """
         async with self._database.transaction() as tx:
             if not await store.only_one(tx):
                 return 0
             state = await store.state(tx)
-            moved = await store.move(tx, state.size, limit)
-            if not moved:
+            leaves = await store.move(tx, state.size, limit)
+            if not leaves:
                 return 0
             frontier = Frontier.from_bytes(state.size, state.frontier)
             if frontier.root() != state.root:
                 raise LogDamaged("The state row disagrees with itself.", remedy=_FSCK)
-            leaves = _leaves(state.size, moved)
             above = frontier.extend(leaves)
             await self._fill_tiles(tx, state.size, leaves, above)
             if not await store.advance(tx, epoch=epoch, old=state.size, frontier=frontier):
                 self._lead = None
                 raise SequencerOvertaken(remedy=_WAITS)
-        return len(moved)
+        return len(leaves)
 
     async def sign_and_publish(self, lead: _Lead) -> bool:
         """Sign the tree as it is committed, if it has grown; whether it had.
@@ -216,10 +215,10 @@ class Sequencer:
         grown = signed.copy()
         while grown.size < state.size:
             end = min(state.size, grown.size + BATCH_MAX)
-            kept = await store.entries(tx, grown.size, end)
-            if len(kept) != end - grown.size:
+            kept = await store.span(tx, grown.size, end)
+            if kept is None:
                 raise LogDamaged("Entries are missing from the log.", remedy=_FSCK)
-            grown.extend(_leaves(grown.size, kept))
+            grown.extend(_leaves(grown.size, *kept))
         if (grown.root(), grown.to_bytes()) != (state.root, state.frontier):
             raise LogDamaged("The entries have another root than the state row.", remedy=_FSCK)
         await _check_tiles(tx, signed.size, grown.size)
@@ -270,14 +269,12 @@ async def _check_tiles(tx: Transaction, old: int, size: int) -> None:
         level, first, end = level + 1, first // WIDTH, end // WIDTH
 
 
-def _leaves(first: int, kept: Sequence[Logged]) -> list[bytes]:
-    """The leaf hashes of entries, hashed here, that have to follow one another from `first`."""
-    leaves = [leaf_hash(each.entry) for each in kept]
-    for index, (each, leaf) in enumerate(zip(kept, leaves, strict=True)):
-        if each.seq != first + index:
-            raise LogDamaged(f"Entry {first + index} is not in its place.", remedy=_FSCK)
-        if each.leaf != leaf:
-            raise LogDamaged(f"Entry {each.seq} is not what its leaf says.", remedy=_FSCK)
+def _leaves(first: int, entries: Sequence[bytes], kept: Sequence[bytes]) -> list[bytes]:
+    """The leaf hashes of entries, hashed here, which have to be those that are kept."""
+    leaves = [leaf_hash(each) for each in entries]
+    if leaves != kept:
+        wrong = next(i for i, leaf in enumerate(leaves) if leaf != kept[i])
+        raise LogDamaged(f"Entry {first + wrong} is not what its leaf says.", remedy=_FSCK)
     return leaves
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from phoenix.ledger.tree import Frontier
+from phoenix.ledger.tree import HASH_BYTES, Frontier
 from phoenix.storage.database import Transaction
 from phoenix.storage.queries import queries
 
@@ -101,13 +102,13 @@ async def keep_key(tx: Transaction, vkey: str, since: int) -> None:
     await tx.execute(_Q["insert_key"], {"vkey": vkey, "since": since})
 
 
-async def move(tx: Transaction, size: int, limit: int) -> list[Logged]:
-    """Take the next entries out of the outbox into the log, in order, from index `size`."""
-    rows = await tx.fetch_all(_Q["move_entries"], {"size": size, "limit": limit})
-    moved = sorted((_logged(row) for row in rows), key=lambda each: each.seq)
-    if moved:
-        await tx.execute(_Q["clear_outbox"], {"ids": [each.id for each in moved]})
-    return moved
+async def move(tx: Transaction, size: int, limit: int) -> list[bytes]:
+    """Take the next entries out of the outbox into the log, in order, from index `size`.
+
+    Returns their leaves as PostgreSQL made them.
+    """
+    moved = await tx.fetch_one(_Q["move_entries"], {"size": size, "limit": limit})
+    return _cut(bytes(moved["leaves"])) if moved else []
 
 
 async def insert_tiles(
@@ -139,6 +140,21 @@ async def entries(tx: Transaction, first: int, end: int) -> list[Logged]:
     """Entries `first` up to, not including, `end`."""
     rows = await tx.fetch_all(_Q["entries"], {"first": first, "end": end})
     return [_logged(row) for row in rows]
+
+
+async def span(tx: Transaction, first: int, end: int) -> tuple[list[bytes], list[bytes]] | None:
+    """The bytes of entries `first` up to `end` and their leaves; None unless all are there."""
+    found = await tx.fetch_one(_Q["span"], {"first": first, "end": end})
+    if not found or (found["first"], found["end"]) != (first, end):
+        return None
+    lengths, whole, leaves = (bytes(found[name]) for name in ("lengths", "entries", "leaves"))
+    if len(lengths) != 4 * (end - first):
+        return None
+    kept, at = [], 0
+    for (length,) in struct.iter_unpack(">I", lengths):
+        kept.append(whole[at : at + length])
+        at += length
+    return kept, _cut(leaves)
 
 
 async def row(tx: Transaction, level: int, first: int, end: int) -> list[bytes]:
@@ -197,6 +213,11 @@ async def place(tx: Transaction, entry_id: UUID) -> tuple[int | None, bytes] | N
     if found:
         return found["seq"], bytes(found["entry"])
     return (None, bytes(waiting["entry"])) if waiting else None
+
+
+def _cut(hashes: bytes) -> list[bytes]:
+    """Hashes that came one after another."""
+    return [hashes[i : i + HASH_BYTES] for i in range(0, len(hashes), HASH_BYTES)]
 
 
 def _logged(row: Mapping[str, Any]) -> Logged:
