@@ -27,7 +27,7 @@ from phoenix.guard import reading
 from phoenix.guard.backend import Backend
 from phoenix.guard.judging import Judge
 from phoenix.guard.model import Query
-from phoenix.guard.series import Emitted, Point
+from phoenix.measurement.emitted import Emitted, Point
 
 NAMES, HOSTS, EACH = 400, 25, 6_250
 MEMORY = Point("process.memory.usage", "By", "sum", ())

@@ -19,7 +19,8 @@ from phoenix.guard.matching import CannotJudge, Choices
 from phoenix.guard.model import Query, Variable
 from phoenix.guard.operators import EngineRefuses
 from phoenix.guard.resolver import Resolver
-from phoenix.guard.series import METRIC_NAME, Emitted
+from phoenix.guard.series import METRIC_NAME
+from phoenix.measurement.emitted import Emitted
 from phoenix.pipelines import re2
 
 METHOD: Final = "resolved, not evaluated"

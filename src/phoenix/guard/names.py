@@ -12,12 +12,10 @@ Names are translated once per metric and label, not per series.
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Final
 
 from phoenix.guard.backend import Backend, Escaping
-
-Kind = Literal["counter", "gauge", "sum", "histogram", "native_histogram", "summary"]
-"""`counter` is a monotonic sum, `sum` one that is not; `native_histogram` an exponential one."""
+from phoenix.measurement.emitted import Kind
 
 _UNITS: Final = {
     "d": "days", "h": "hours", "min": "minutes", "s": "seconds",

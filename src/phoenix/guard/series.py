@@ -8,44 +8,15 @@ that a backend gives the same labels are one there: it keeps neither apart, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from phoenix.guard import names
 from phoenix.guard.backend import Backend, Escaping, Strategy
-from phoenix.guard.names import Kind
-
-Labels = tuple[tuple[str, str], ...]
-"""Labels in order of name; `__name__` is one of them."""
+from phoenix.measurement.emitted import Emitted, Kind, Point
 
 METRIC_NAME = "__name__"
 TARGET_INFO = "target_info"
 _IDENTIFYING = ("service.name", "service.namespace", "service.instance.id")
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One point of a metric, without its value: what tells a series of a resource apart.
-
-    `delta` points reach no Prometheus: both exporters drop counters that are not cumulative.
-    """
-
-    metric: str
-    unit: str
-    kind: Kind
-    attributes: Labels
-    delta: bool = False
-    bounds: tuple[str, ...] = ()  # of a histogram, as `le` spells them
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """One resource of one arm and its points, and in how many ticks they came."""
-
-    resource: Labels
-    points: tuple[Point, ...]
-    ticks: int
-    withheld: frozenset[str] = frozenset()  # attributes whose values the meter does not keep
 
 
 def of(emitted: Emitted, backend: Backend) -> Iterable[dict[str, str]]:

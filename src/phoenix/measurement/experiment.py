@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from phoenix.measurement.distinct import Distinct
+from phoenix.measurement.emitted import Catalogue
 from phoenix.measurement.folding import ArmFolder, ArmSeen, Critical, compare
 from phoenix.measurement.model import (
     ARMS,
@@ -60,6 +61,7 @@ class Resume:
     last_tick: int
     sketches: Mapping[Arm, bytes]
     names: tuple[NameSeen, ...]
+    emitted: Mapping[Arm, Catalogue] = field(default_factory=dict)
 
 
 class ExperimentMeter:
@@ -82,6 +84,8 @@ class ExperimentMeter:
             )
             for arm in ARMS
         }
+        known = resume.emitted if resume else {}
+        self.emitted: dict[Arm, Catalogue] = {arm: known.get(arm, Catalogue()) for arm in ARMS}
         self._is_critical = Critical(subscription.critical)
         self._open: dict[int, _OpenTick] = {}
         self._closed_to: int | None = resume.last_tick if resume else None
@@ -179,6 +183,10 @@ class ExperimentMeter:
         """The run's distinct series of each arm, for the meter after this one."""
         return {arm: folder.distinct.saved() for arm, folder in self._folders.items()}
 
+    def packed_emitted(self) -> dict[Arm, bytes]:
+        """What each arm has emitted so far, for the database."""
+        return {arm: self.emitted[arm].packed() for arm in ARMS}
+
     def _is_due(self, tick: int, now_ns: int) -> bool:
         open_tick = self._open[tick]
         if any(arm in self._waiting and arm not in open_tick.arms for arm in ARMS):
@@ -218,6 +226,9 @@ class ExperimentMeter:
         )
         if seen["baseline"] is not None and candidate is not None:
             self._remember_names(seen["baseline"], candidate)
+            for arm in ARMS:
+                sent = arms.get(arm, OpenArm()).blocks
+                self.emitted[arm].saw(tick, (block.layout.described for block in sent))
         return compare(
             experiment_id=self.subscription.experiment_id,
             tick=tick,

@@ -41,6 +41,7 @@ UNWRITTEN_TICKS_MAX: Final = 2_000
 """Closed ticks held while the database is away: 33 minutes of one experiment at one a second."""
 _REFRESH_S = 1.0
 _NAMES_EVERY_S = 5.0
+_EMITTED_EVERY_S = 10.0
 _LONGEST_PAUSE_S = 1.0
 _RETRY_S = 1.0
 _LOOK_AGAIN_S = 0.2
@@ -68,6 +69,7 @@ class Meter:
         self._sees = False  # it saw them at the last look
         self._refreshed = 0.0
         self._names_written = 0.0
+        self._emitted_written = 0.0
         self.metrics = MeterMetrics()
 
     @property
@@ -148,6 +150,7 @@ class Meter:
         await asyncio.gather(*loops)
         while self._unwritten and await self._attempt(self.write):
             pass
+        await self._attempt(self._write_emitted)
         await self._attempt(self._write_names)
 
     async def refresh(self) -> None:
@@ -183,7 +186,8 @@ class Meter:
             self._keep(experiment.close_due(now_ns))
 
     async def write(self) -> None:
-        """Write closed ticks, and every five seconds names and sketches.
+        """Write closed ticks, every five seconds names and sketches, and what was emitted every
+        ten.
 
         Raises:
             DatabaseUnavailable: everything waits for the next call.
@@ -195,6 +199,9 @@ class Meter:
             for _ in batch:
                 self._unwritten.popleft()
         now = self._clock.monotonic()
+        if self._ending or now - self._emitted_written >= _EMITTED_EVERY_S:
+            await self._write_emitted()
+            self._emitted_written = now
         if self._ending or now - self._names_written >= _NAMES_EVERY_S:
             await self._write_names()
             self._names_written = now
@@ -211,6 +218,13 @@ class Meter:
                 experiment.names_not_written(changed)
                 raise
             self._ending.pop(experiment_id, None)
+
+    async def _write_emitted(self) -> None:
+        for experiment_id, experiment in [*self._experiments.items(), *self._ending.items()]:
+            # It takes tens of milliseconds where thousands of processes came and went.
+            packed = await asyncio.to_thread(experiment.packed_emitted)
+            async with self._database.transaction() as tx:
+                await store.save_emitted(tx, experiment_id, packed)
 
     def _follow(self, wanted: Sequence[Subscription]) -> None:
         ids = {subscription.experiment_id for subscription in wanted}

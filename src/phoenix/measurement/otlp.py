@@ -37,6 +37,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics
 
 from phoenix.measurement import registers, wire
+from phoenix.measurement.emitted import Described, described
 from phoenix.measurement.errors import MalformedBody
 
 LEVEL: Final = 0
@@ -80,7 +81,8 @@ class Series:
 class Layout:
     """The series of a block in their order, sorted once by what is done with them.
 
-    `levels` are (index, metric), `counters` and `deltas` are (index, key, metric).
+    `levels` are (index, metric), `counters` and `deltas` are (index, key, metric); `described` is
+    None for a part of a block.
     """
 
     resource: Resource
@@ -89,6 +91,7 @@ class Layout:
     counters: tuple[tuple[int, int, str], ...]
     deltas: tuple[tuple[int, int, str], ...]
     distinct: bool
+    described: Described | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -290,6 +293,7 @@ def read(resource_metrics: ResourceMetrics) -> Block:
     values: list[float | None] = []
     times: list[int] = []
     starts: list[int] = []
+    signature: list[object] = []
     for scope_metrics in resource_metrics.scope_metrics:
         scope = scope_metrics.scope
         scope_id = _digest(
@@ -297,16 +301,20 @@ def read(resource_metrics: ResourceMetrics) -> Block:
         )
         for metric in scope_metrics.metrics:
             kind, points = _kind(metric)
+            name = metric.name
+            signature += (name, metric.unit)
             for point in points:
-                series = _series(resource_id, scope_id, resource, metric.name, kind, point)
+                canonical = _canonical(point.attributes)
+                signature.append(tuple(canonical))
+                series = _series(resource_id, scope_id, resource, name, kind, canonical)
                 index = len(ids)
                 ids.append(series.id)
                 if kind == LEVEL:
-                    levels.append((index, metric.name))
+                    levels.append((index, name))
                 elif kind == COUNTER:
-                    counters.append((index, series.key, metric.name))
+                    counters.append((index, series.key, name))
                 elif kind == DELTA:
-                    deltas.append((index, series.key, metric.name))
+                    deltas.append((index, series.key, name))
                 values.append(_value(point) if kind != OTHER or _is_number(metric) else None)
                 times.append(point.time_unix_nano)
                 starts.append(point.start_time_unix_nano)
@@ -317,14 +325,19 @@ def read(resource_metrics: ResourceMetrics) -> Block:
         counters=tuple(counters),
         deltas=tuple(deltas),
         distinct=len(set(ids)) == len(ids),
+        described=described(resource_metrics, tuple(signature)),
     )
     return Block(layout, values, times, starts)
 
 
 def _series(
-    resource_id: bytes, scope_id: bytes, resource: Resource, metric: str, kind: int, point: Any
+    resource_id: bytes,
+    scope_id: bytes,
+    resource: Resource,
+    metric: str,
+    kind: int,
+    attributes: list[bytes],
 ) -> Series:
-    attributes = _canonical(point.attributes)
     tail = [metric.encode(), *attributes]
     identity = _number([resource_id, scope_id, *tail])
     if kind in (COUNTER, DELTA) and resource.pid is not None:

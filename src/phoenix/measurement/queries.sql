@@ -63,3 +63,11 @@ ON CONFLICT (experiment_id, name) DO UPDATE SET
 -- names --
 SELECT name, baseline_ticks, candidate_ticks, cpu_s, memory_bytes, critical
 FROM meter_names WHERE experiment_id = %(experiment_id)s ORDER BY name;
+
+-- save_emitted --
+INSERT INTO meter_emitted (experiment_id, arm, body)
+VALUES (%(experiment_id)s, %(arm)s, %(body)s)
+ON CONFLICT (experiment_id, arm) DO UPDATE SET body = EXCLUDED.body;
+
+-- emitted --
+SELECT arm, body FROM meter_emitted WHERE experiment_id = %(experiment_id)s;

@@ -7,6 +7,7 @@ import hashlib
 from phoenix.base.clock import Clock
 from phoenix.base.errors import Invalid
 from phoenix.measurement import store
+from phoenix.measurement.emitted import Catalogue
 from phoenix.measurement.errors import AlreadySubscribed
 from phoenix.measurement.model import Arm, ArmState, NameSeen, Subscription, Tick
 from phoenix.storage.database import Database, Transaction
@@ -82,6 +83,11 @@ class MeasurementService:
         """Every executable name seen, in order of name; up to five seconds old."""
         async with self._database.transaction() as tx:
             return await store.names(tx, experiment_id)
+
+    async def emitted(self, experiment_id: str) -> dict[Arm, Catalogue]:
+        """What each arm emitted, up to ten seconds old; an arm that is not there has not."""
+        async with self._database.transaction() as tx:
+            return await store.emitted(tx, experiment_id)
 
 
 def _terms(subscription: Subscription) -> tuple[object, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from phoenix.measurement.emitted import Catalogue
 from phoenix.measurement.experiment import Resume
 from phoenix.measurement.model import ARMS, Arm, ArmState, NameSeen, Subscription, Tick
 from phoenix.pipelines.model import CriticalRule
@@ -67,7 +68,10 @@ async def resume(tx: Transaction, experiment_id: str) -> Resume | None:
         arm: bytes(row[f"run_{arm}"]) for arm in ARMS if row[f"run_{arm}"] is not None
     }
     return Resume(
-        last_tick=row["last_tick"], sketches=sketches, names=tuple(await names(tx, experiment_id))
+        last_tick=row["last_tick"],
+        sketches=sketches,
+        names=tuple(await names(tx, experiment_id)),
+        emitted=await emitted(tx, experiment_id),
     )
 
 
@@ -115,6 +119,23 @@ async def save_sketches(tx: Transaction, experiment_id: str, sketches: dict[Arm,
         _Q["save_sketches"],
         {"experiment_id": experiment_id, **{f"run_{arm}": sketches[arm] for arm in ARMS}},
     )
+
+
+async def save_emitted(tx: Transaction, experiment_id: str, packed: Mapping[Arm, bytes]) -> None:
+    """Write what the arms have emitted so far."""
+    await tx.execute_many(
+        _Q["save_emitted"],
+        [
+            {"experiment_id": experiment_id, "arm": arm, "body": body}
+            for arm, body in packed.items()
+        ],
+    )
+
+
+async def emitted(tx: Transaction, experiment_id: str) -> dict[Arm, Catalogue]:
+    """What the arms have emitted; nothing before the meter has written it once."""
+    rows = await tx.fetch_all(_Q["emitted"], {"experiment_id": experiment_id})
+    return {row["arm"]: Catalogue.unpacked(bytes(row["body"])) for row in rows}
 
 
 async def names(tx: Transaction, experiment_id: str) -> list[NameSeen]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from phoenix.guard.backend import Backend
 from phoenix.guard.judging import Finding, Judge
 from phoenix.guard.model import Query
-from phoenix.guard.series import Emitted, Point
+from phoenix.measurement.emitted import Emitted, Point
 
 CPU = tuple(
     Point("process.cpu.time", "s", "counter", (("state", state),)) for state in ("system", "user")

@@ -11,7 +11,7 @@ import pytest
 from phoenix.guard import names
 from phoenix.guard.backend import PRESETS, Backend, preset_of
 from phoenix.guard.errors import UnknownBackend
-from phoenix.guard.names import Kind
+from phoenix.measurement.emitted import Kind
 
 WITH = Backend(strategy="UnderscoreEscapingWithSuffixes")
 WITHOUT = Backend(strategy="UnderscoreEscapingWithoutSuffixes")

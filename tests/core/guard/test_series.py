@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phoenix.guard import series
 from phoenix.guard.backend import Backend, preset_of
-from phoenix.guard.series import Emitted, Point
+from phoenix.measurement.emitted import Emitted, Labels, Point
 
 NGINX = (
     ("host.name", "web1"),
@@ -17,7 +17,7 @@ NGINX = (
 CPU = Point("process.cpu.time", "s", "counter", (("state", "user"),))
 
 
-def emitted(*points: Point, resource: series.Labels = NGINX) -> Emitted:
+def emitted(*points: Point, resource: Labels = NGINX) -> Emitted:
     return Emitted(resource, points, 1)
 
 
