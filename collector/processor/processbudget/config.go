@@ -26,7 +26,9 @@ type Config struct {
 	// CategoryAttribute is the resource attribute that tells the category, of remainders and of kept
 	// processes alike.
 	CategoryAttribute string `mapstructure:"category_attribute"`
-	// ReasonAttribute, if not empty, is the resource attribute that tells why a process was kept.
+	// ReasonAttribute, if not empty, is the resource attribute that tells why a process was kept. It is
+	// part of the process's name like every attribute: a process that is kept for another reason begins
+	// new series.
 	ReasonAttribute string `mapstructure:"reason_attribute"`
 	// HostAttributes are the resource attributes that together name a host.
 	HostAttributes []string `mapstructure:"host_attributes"`
@@ -49,6 +51,10 @@ type Config struct {
 
 	// Temporality of the counters that leave: "cumulative" or "delta".
 	Temporality string `mapstructure:"temporality"`
+	// Linger is how long counters of a process that no longer leaves are repeated unchanged, so that
+	// engines which extrapolate add nothing at their end; 0 is not at all. They count as processes that
+	// leave by name. Only for cumulative temporality.
+	Linger time.Duration `mapstructure:"linger"`
 	// Gauges says how the gauges of folded processes become one: "sum" or "max". Gauges that are not
 	// listed are left out of remainders.
 	Gauges map[string]string `mapstructure:"gauges"`

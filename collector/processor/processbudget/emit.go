@@ -45,6 +45,9 @@ func (b *budgeter) fold(h *hostState, s *seen) {
 	}
 	r.count++
 	b.settle(h, e)
+	if e.shown {
+		b.end(h, e)
+	}
 	b.freeSlot(h, e)
 	e.shown, e.seated = false, [ranks]bool{}
 }
@@ -77,6 +80,7 @@ func (b *budgeter) keep(h *hostState, s *seen) {
 	if entering {
 		e.shown, e.shownSince = true, s.at
 	}
+	attributes.PutStr(b.cfg.CategoryAttribute, b.classifier.names[e.class.category])
 	var outputs *slotOutputs
 	if b.cfg.Slots.Enabled && e.reason != isCritical {
 		before := e.slot
@@ -86,21 +90,13 @@ func (b *budgeter) keep(h *hostState, s *seen) {
 		if as := uint64(e.class.category) + 1; e.shownAs != as {
 			e.shownAs, entering = as, true
 		}
-		nameBySlot(attributes, b.cfg.Slots.Attribute, number)
+		b.nameBySlot(attributes, number)
 	} else {
 		b.freeSlot(h, e)
-		if as := hashOf(attributes); e.shownAs != as {
-			if e.shownAs != 0 {
-				for i := range e.streams {
-					e.streams[i].out = nil
-				}
-			}
-			e.shownAs, entering = as, true
+		if b.cfg.ReasonAttribute != "" {
+			attributes.PutStr(b.cfg.ReasonAttribute, e.reason.String())
 		}
-	}
-	attributes.PutStr(b.cfg.CategoryAttribute, b.classifier.names[e.class.category])
-	if b.cfg.ReasonAttribute != "" {
-		attributes.PutStr(b.cfg.ReasonAttribute, e.reason.String())
+		entering = b.nameByItself(h, e, attributes, entering) || entering
 	}
 	position := 0
 	for _, sm := range s.source.ScopeMetrics().All() {
@@ -154,6 +150,27 @@ func (b *budgeter) removeUnusable(h *hostState, e *entity, s *shape, points pmet
 		_, integer, ok := valueOf(dp, s.monotonic)
 		return !ok || s.monotonic && b.reader.stream(h, e, s, s.metric.Name(), integer, dp.Attributes(), 0) < 0
 	})
+}
+
+// nameByItself notes the name that a process leaves under, and says whether it is a new one: an exec, a
+// new parent, another reason if that is told. Its series under the old name end.
+func (b *budgeter) nameByItself(h *hostState, e *entity, attributes pcommon.Map, entering bool) bool {
+	as := hashOf(attributes)
+	changed := e.shownAs != as
+	if changed && e.shownAs != 0 {
+		if !entering {
+			b.end(h, e)
+		}
+		for i := range e.streams {
+			e.streams[i].out = nil
+		}
+	}
+	e.shownAs = as
+	delete(h.ended, as)
+	if changed || e.leftWith == (pcommon.Map{}) {
+		b.remember(e, attributes)
+	}
+	return changed
 }
 
 // account writes what a counter of a kept process says: what it rose by while it was shown.
@@ -223,6 +240,12 @@ func (d *definition) write(dp pmetric.NumberDataPoint, n number) {
 	}
 }
 
+func (d *definition) copyAttributes(into pmetric.NumberDataPoint) {
+	for i := range d.attributes {
+		d.attributes[i].value.CopyTo(into.Attributes().PutEmpty(d.attributes[i].key))
+	}
+}
+
 // writeRemainders adds one resource for each category, also where nothing was folded: a series that
 // is there from the beginning loses no first sample.
 func (b *budgeter) writeRemainders(h *hostState) {
@@ -279,9 +302,7 @@ func (b *budgeter) newMetric(metrics pmetric.MetricSlice, def *definition) pmetr
 
 func (b *budgeter) writePoint(h *hostState, r *remainder, def *definition, dp pmetric.NumberDataPoint) {
 	dp.SetTimestamp(pcommon.Timestamp(h.last))
-	for i := range def.attributes {
-		def.attributes[i].value.CopyTo(dp.Attributes().PutEmpty(def.attributes[i].key))
-	}
+	def.copyAttributes(dp)
 	if def.kind != counter {
 		def.write(dp, r.levels[def.index].read(def))
 		return
@@ -339,7 +360,9 @@ func hashOf(attributes pcommon.Map) uint64 {
 }
 
 // nameBySlot takes away what names the process, and puts the slot's number in its place.
-func nameBySlot(attributes pcommon.Map, key string, number int) {
-	attributes.RemoveIf(func(name string, _ pcommon.Value) bool { return strings.HasPrefix(name, "process.") })
-	attributes.PutInt(key, int64(number))
+func (b *budgeter) nameBySlot(attributes pcommon.Map, number int) {
+	attributes.RemoveIf(func(name string, _ pcommon.Value) bool {
+		return strings.HasPrefix(name, "process.") && name != b.cfg.CategoryAttribute
+	})
+	attributes.PutInt(b.cfg.Slots.Attribute, int64(number))
 }

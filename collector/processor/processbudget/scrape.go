@@ -290,7 +290,8 @@ func (b *budgeter) close(h *hostState, t *tally) {
 	for i := range h.remainders {
 		h.remainders[i].grow(len(b.dictionary.all))
 	}
-	t.budget = int64(b.decide(h, t))
+	budget := b.decide(h, t)
+	t.budget = int64(budget)
 	// First those that go, so that their slots are free for those that come.
 	for i := range h.parts {
 		s := &h.parts[i]
@@ -312,6 +313,7 @@ func (b *budgeter) close(h *hostState, t *tally) {
 		h.accountCPU()
 		b.writeUnseen(h)
 	}
+	b.writeEnded(h, budget)
 	if b.cfg.Slots.Enabled {
 		b.writeSlots(h)
 	}

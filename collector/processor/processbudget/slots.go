@@ -142,6 +142,9 @@ func (b *budgeter) writeSlots(h *hostState) {
 		at.PutInt("process.pid", e.pid)
 		at.PutStr("process.executable.name", e.id.name)
 		at.PutStr(b.cfg.CategoryAttribute, b.classifier.names[e.class.category])
+		if b.cfg.ReasonAttribute != "" {
+			at.PutStr(b.cfg.ReasonAttribute, e.reason.String())
+		}
 	}
 }
 

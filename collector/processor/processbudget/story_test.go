@@ -418,3 +418,43 @@ func addState(m pmetric.Metric, state string, value float64) {
 	dp.Attributes().PutStr("state", state)
 	dp.SetDoubleValue(value)
 }
+
+// TestWhatEndedLingers: a process that exits, one that loses its seat and one that execs leave their
+// counters behind, unchanged, for as long as was asked and as the budget goes.
+func TestWhatEndedLingers(t *testing.T) {
+	h := newHost(t, func(c *Config) {
+		c.Linger = 25 * time.Second
+		c.MaxProcesses, c.MaxCritical, c.Critical = 3, 3, []Matcher{{NameRegex: "shown"}}
+	})
+	named := func(md pmetric.Metrics) map[string]int64 {
+		h.b.process(md)
+		found := map[string]int64{}
+		for _, rm := range md.ResourceMetrics().All() {
+			name, has := rm.Resource().Attributes().Get("process.executable.name")
+			if !has {
+				continue
+			}
+			eachPoint(rm, func(m pmetric.Metric, _ bool, dp pmetric.NumberDataPoint) {
+				assert.LessOrEqual(t, nanos(dp.Timestamp()), h.now+second)
+				if m.Name() == "process.disk.io" && attributesOf(dp) == "{direction=write}" {
+					found[name.Str()] = dp.IntValue()
+				}
+			})
+		}
+		return found
+	}
+	a, b := h.process(1, "shown a", time.Hour, 0), h.process(2, "shown b", time.Hour, 0)
+	named(h.scrape(a, b))
+	a.io[1], b.io[1] = 10, 20
+	assert.Equal(t, map[string]int64{"shown a": 10, "shown b": 20}, named(h.scrape(a, b)))
+	b.name, b.io[1] = "shown c", 30
+	assert.Equal(t, map[string]int64{"shown a": 10, "shown b": 20, "shown c": 0}, named(h.scrape(b)))
+	b.io[1] = 35
+	assert.Equal(t, map[string]int64{"shown a": 10, "shown b": 20, "shown c": 5}, named(h.scrape(b)))
+	a.io[1] = 17 // it was only not reported
+	assert.Equal(t, map[string]int64{"shown a": 17, "shown b": 20, "shown c": 5}, named(h.scrape(a, b)))
+	assert.Equal(t, map[string]int64{"shown a": 17, "shown c": 5}, named(h.scrape(a, b)), "long enough")
+	d, e := h.process(3, "shown d", time.Hour, 0), h.process(4, "shown e", time.Hour, 0)
+	named(h.scrape(a, b, d))
+	assert.Len(t, named(h.scrape(b, d, e)), 3, "no more than the budget")
+}

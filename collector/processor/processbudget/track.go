@@ -58,6 +58,7 @@ type hostState struct {
 	parts      []seen // processes of the present part of the scrape
 	swept      nanos
 	cpu        hostCPU
+	ended      map[uint64]ended // by what they left as
 }
 
 // entity is one process.
@@ -72,7 +73,8 @@ type entity struct {
 
 	shown      bool
 	shownSince nanos
-	shownAs    uint64 // hash of the attributes it was shown with
+	shownAs    uint64      // hash of the attributes it was shown with
+	leftWith   pcommon.Map // these attributes, if they are to linger
 	seated     [ranks]bool
 	slot       int // its number, from 1; 0 is none
 	reason     reason

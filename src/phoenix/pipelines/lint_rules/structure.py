@@ -32,7 +32,7 @@ _DURATION_FIELDS = {
     "cumulative_to_delta": ("max_staleness",),
     "delta_to_cumulative": ("max_stale",),
     "interval": ("interval",),
-    "process_budget": ("save_every", "stale_after", "scrape_window"),
+    "process_budget": ("linger", "save_every", "stale_after", "scrape_window"),
 }
 
 
