@@ -211,7 +211,10 @@ var variants = map[string]func(*Config){
 	"no dwell":    func(c *Config) { c.Hysteresis = HysteresisConfig{} },
 	"reasons":     func(c *Config) { c.ReasonAttribute = "process.budget.reason" },
 	"linger":      func(c *Config) { c.Linger = 60_000_000_000 },
-	"forgetful":   func(c *Config) { c.StaleAfter = 1 },
+	"linger slots": func(c *Config) {
+		c.Linger, c.Slots.Enabled = 60_000_000_000, true
+	},
+	"forgetful": func(c *Config) { c.StaleAfter = 1 },
 }
 
 // TestNothingIsLostOrCountedTwice is the promise: in each scrape, what leaves is what arrived.

@@ -91,6 +91,11 @@ func (b *budgeter) keep(h *hostState, s *seen) {
 			e.shownAs, entering = as, true
 		}
 		b.nameBySlot(attributes, number)
+		outputs.scrape, outputs.at = h.scrape, s.at
+		if b.lingers() {
+			outputs.leftWith = pcommon.NewMap()
+			attributes.CopyTo(outputs.leftWith)
+		}
 	} else {
 		b.freeSlot(h, e)
 		if b.cfg.ReasonAttribute != "" {

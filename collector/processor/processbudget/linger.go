@@ -19,6 +19,7 @@ type ended struct {
 	attributes pcommon.Map
 	streams    []endedStream
 	at         nanos
+	key        uint64
 }
 
 type endedStream struct {
@@ -27,9 +28,11 @@ type endedStream struct {
 	start nanos
 }
 
+func (b *budgeter) lingers() bool { return b.cfg.Linger > 0 && b.cfg.Temporality != "delta" }
+
 // remember notes the attributes that a process leaves with.
 func (b *budgeter) remember(e *entity, attributes pcommon.Map) {
-	if b.cfg.Linger > 0 && b.cfg.Temporality != "delta" {
+	if b.lingers() {
 		e.leftWith = pcommon.NewMap()
 		attributes.CopyTo(e.leftWith)
 	}
@@ -54,7 +57,7 @@ func (b *budgeter) end(h *hostState, e *entity) {
 
 // writeEnded repeats the counters that ended, the latest first, as far as the budget goes.
 func (b *budgeter) writeEnded(h *hostState, budget int) {
-	if b.cfg.Linger <= 0 || b.cfg.Temporality == "delta" {
+	if !b.lingers() {
 		return
 	}
 	// What was not reported is at its end, unless it comes back.
@@ -63,43 +66,65 @@ func (b *budgeter) writeEnded(h *hostState, budget int) {
 			b.end(h, e)
 		}
 	}
-	type one struct {
-		key uint64
-		ended
-	}
-	var all []one
+	var all []ended
 	for key, gone := range h.ended {
 		if h.last-min(h.last, gone.at) > nanos(b.cfg.Linger) {
 			delete(h.ended, key)
 			continue
 		}
-		all = append(all, one{key, gone})
+		gone.key = key
+		all = append(all, gone)
 	}
-	slices.SortFunc(all, func(a, b one) int {
+	all = b.idleSlots(h, all)
+	slices.SortFunc(all, func(a, b ended) int {
 		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.key, b.key))
 	})
 	room := max(0, budget-h.kept)
 	for i, gone := range all {
-		if i >= room {
-			delete(h.ended, gone.key) // once cut, it has ended
+		if i < room {
+			b.writeOneEnded(h, gone)
 			continue
 		}
-		rm := b.added.AppendEmpty()
-		gone.attributes.CopyTo(rm.Resource().Attributes())
-		sm := rm.ScopeMetrics().AppendEmpty()
-		sm.Scope().SetName(scopeName)
-		var points pmetric.NumberDataPointSlice
-		var before *definition
-		for _, st := range gone.streams {
-			if before == nil || before.name != st.def.name {
-				points = b.newMetric(sm.Metrics(), st.def)
+		delete(h.ended, gone.key) // once cut, it has ended
+	}
+}
+
+// idleSlots adds the slots, one for each category, under which nobody leaves at present.
+func (b *budgeter) idleSlots(h *hostState, all []ended) []ended {
+	for i := range h.slots {
+		for j := range h.slots[i].outputs {
+			o := &h.slots[i].outputs[j]
+			if o.scrape == h.scrape || o.leftWith == (pcommon.Map{}) || h.last-min(h.last, o.at) > nanos(b.cfg.Linger) {
+				continue
 			}
-			before = st.def
-			dp := points.AppendEmpty()
-			st.def.copyAttributes(dp)
-			dp.SetStartTimestamp(pcommon.Timestamp(st.start))
-			dp.SetTimestamp(pcommon.Timestamp(h.last))
-			st.def.write(dp, st.value)
+			gone := ended{attributes: o.leftWith, at: o.at, key: uint64(i*len(b.classifier.names) + o.category)}
+			for index, out := range o.outputs {
+				if out != nil && out.start != 0 {
+					gone.streams = append(gone.streams, endedStream{b.dictionary.all[index], out.value, out.start})
+				}
+			}
+			all = append(all, gone)
 		}
+	}
+	return all
+}
+
+func (b *budgeter) writeOneEnded(h *hostState, gone ended) {
+	rm := b.added.AppendEmpty()
+	gone.attributes.CopyTo(rm.Resource().Attributes())
+	sm := rm.ScopeMetrics().AppendEmpty()
+	sm.Scope().SetName(scopeName)
+	var points pmetric.NumberDataPointSlice
+	var before *definition
+	for _, st := range gone.streams {
+		if before == nil || before.name != st.def.name {
+			points = b.newMetric(sm.Metrics(), st.def)
+		}
+		before = st.def
+		dp := points.AppendEmpty()
+		st.def.copyAttributes(dp)
+		dp.SetStartTimestamp(pcommon.Timestamp(st.start))
+		dp.SetTimestamp(pcommon.Timestamp(h.last))
+		st.def.write(dp, st.value)
 	}
 }

@@ -25,6 +25,9 @@ type slot struct {
 type slotOutputs struct {
 	category int
 	outputs  []*output
+	leftWith pcommon.Map // the attributes they leave with, if they are to linger
+	scrape   uint64      // the last in which they left
+	at       nanos
 }
 
 func (s *slot) outputsOf(category int) *slotOutputs {
