@@ -114,12 +114,13 @@ async def _check_entries(
     tx: Transaction, report: Report, roots: list[tuple[int, bytes, str]]
 ) -> Frontier:
     """Every entry from the first on, and the root at every size that somebody signed."""
-    frontier, waiting = Frontier(), list(roots)
-    while batch := await store.entries(tx, frontier.size, frontier.size + _BATCH):
+    frontier, waiting, whole = Frontier(), list(roots), True
+    while whole and (batch := await store.entries(tx, frontier.size, frontier.size + _BATCH)):
         for each in batch:
             if each.seq != frontier.size:
                 report.found("sequence", f"entry {frontier.size} is missing")
-                return frontier
+                whole = False
+                break
             leaf = leaf_hash(each.entry)
             if leaf != each.leaf:
                 report.found("leaf", f"entry {each.seq} is not what its leaf says")
