@@ -82,6 +82,17 @@ def test_what_is_dropped_is_missing_in_the_totals() -> None:
     assert sum(left for _, left in totals) < sum(arrived for arrived, _ in totals)
 
 
+def test_counters_that_are_only_repeated_do_not_show_their_process() -> None:
+    request = Request.FromString(hosts.Host(7).scrape())
+    for resource in request.resource_metrics[:3]:
+        for scope in resource.scope_metrics:
+            counters = [m for m in scope.metrics if not m.name.startswith("process.memory")]
+            del scope.metrics[:]
+            scope.metrics.extend(counters)
+    seen = Reader(INTERVAL_S).read([request])
+    assert len(seen.processes) == len(request.resource_metrics) - 3
+
+
 def values(*used: float) -> dict[Who, float]:
     return {(n, f"p{n}"): value for n, value in enumerate(used, start=1)}
 

@@ -47,7 +47,8 @@ class Seen:
 
     Attributes:
         at_ns: the earliest time of a point; 0 when nothing came.
-        processes: those that are told by name and pid.
+        processes: those that are told by name and pid, with something that they hold now. Counters
+            alone do not show a process: they may be repeated for one that is gone.
         series: numbers that stand for the series of the scrape.
         raw_bytes, wire_bytes: OTLP protobuf, and the same with gzip.
         rises: per metric, category and executable, what counters rose by since the scrape before;
@@ -113,7 +114,7 @@ class Reader:
             held = _levels(block)
             for metric, amount in held.items():
                 levels[metric] += amount
-            if who.pid is not None and who.name is not None:
+            if who.pid is not None and who.name is not None and held:
                 process = processes.setdefault((who.pid, who.name), Process(who.path, who.owner))
                 process.cpu_s += rise.get(CPU, 0.0)
                 process.memory_bytes += held.get(MEMORY, 0.0)
