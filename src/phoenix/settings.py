@@ -77,6 +77,13 @@ SETTINGS: tuple[Setting, ...] = (
         reason="people read tables",
     ),
     Setting(
+        variable="PHOENIX_LEDGER_ANCHOR",
+        default="",
+        unit="path",
+        reason="empty: nowhere; else a folder, better a git repository with a remote, that keeps "
+        "checkpoints of the ledger outside of its database",
+    ),
+    Setting(
         variable="PHOENIX_GO_CACHE",
         default="",
         unit="path",
@@ -104,6 +111,7 @@ class Settings:
     database_url: str
     ports: Mapping[str, int]
     log_level: str
+    ledger_anchor: Path | None = None
 
     @property
     def database_is_embedded(self) -> bool:
@@ -159,11 +167,17 @@ def load(
         database_url=_value(environment, "DATABASE_URL"),
         ports=ports,
         log_level=level,
+        ledger_anchor=_folder(environment, "PHOENIX_LEDGER_ANCHOR"),
     )
 
 
 def _value(environment: Mapping[str, str], variable: str) -> str:
     return environment.get(variable, "") or _DEFAULTS[variable]
+
+
+def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
+    text = _value(environment, variable)
+    return Path(text).expanduser().resolve() if text else None
 
 
 def _port(environment: Mapping[str, str], variable: str) -> int:

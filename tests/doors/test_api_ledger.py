@@ -221,7 +221,8 @@ def test_an_empty_log_says_so(fresh_database_url: str, tmp_path: Path, run: asyn
     assert door.ask("GET", f"{LOG}/keys").json()["items"] == []
     found = door.ask("GET", LOG).json()
     assert found == {
-        "origin": None, "entries": 0, "checkpointed": 0, "waiting": 0, "oldest_s": None,
+        "origin": None, "entries": 0, "checkpointed": 0, "anchored": 0, "waiting": 0,
+        "oldest_s": None,
     }  # fmt: skip
     run.run(record(door.services.database, "one"))
     found = door.ask("GET", LOG).json()

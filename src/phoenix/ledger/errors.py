@@ -59,6 +59,10 @@ class SignerUnavailable(Unavailable):
     """The signer does not answer."""
 
 
+class AnchorUnavailable(Unavailable):
+    """The folder outside the database cannot be used."""
+
+
 class NotInLog(NotFound):
     """The log has no such entry, tile or receipt."""
 

@@ -25,13 +25,14 @@ _Q = queries("phoenix.ledger")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whereabouts:
-    """How far an entry has come: in the outbox, in the log, or under a checkpoint."""
+    """How far an entry has come: in the outbox, in the log, under a checkpoint, kept outside."""
 
     id: UUID
-    state: Literal["pending", "sequenced", "checkpointed"]
+    state: Literal["pending", "sequenced", "checkpointed", "anchored"]
     index: int | None
     checkpoint_size: int | None
     checkpointed_at: datetime | None
+    anchored_size: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class LogStatus:
     origin: str | None
     entries: int
     checkpointed: int
+    anchored: int
     waiting: int
     oldest_s: float | None
 
@@ -65,11 +67,13 @@ class Log:
         async with self._database.transaction() as tx:
             row = await tx.fetch_one(_Q["status"])
             last = await store.last_checkpoint(tx)
+            anchored = await store.last_anchor(tx)
         assert row is not None, "the state row is always there"
         return LogStatus(
             origin=row["origin"],
             entries=row["size"],
             checkpointed=last.size if last else 0,
+            anchored=anchored,
             waiting=row["waiting"],
             oldest_s=row["oldest_s"],
         )
@@ -153,9 +157,11 @@ class Log:
                 raise NotInLog("No entry has that identifier.")
             index, _ = found
             under = None if index is None else await store.checkpoint_covering(tx, index)
+            outside = None if index is None else await store.anchor_covering(tx, index)
         return Whereabouts(
             id=receipt,
-            state="checkpointed" if under else "pending" if index is None else "sequenced",
+            state=_state(index, under, outside),
+            anchored_size=outside,
             index=index,
             checkpoint_size=under.size if under else None,
             checkpointed_at=under.at if under else None,
@@ -175,6 +181,16 @@ class Log:
             for each in kept:
                 yield each.seq, each.entry
             first = stop
+
+
+def _state(
+    index: int | None, under: Published | None, outside: int | None
+) -> Literal["pending", "sequenced", "checkpointed", "anchored"]:
+    if index is None:
+        return "pending"
+    if under is None:
+        return "sequenced"
+    return "checkpointed" if outside is None else "anchored"
 
 
 async def _newest(tx: Transaction) -> Published:

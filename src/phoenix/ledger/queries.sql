@@ -138,3 +138,12 @@ WHERE (%(actor)s::text IS NULL OR who = %(actor)s)
   AND (%(until)s::timestamptz IS NULL OR at < %(until)s)
   AND (%(before)s::bigint IS NULL OR seq < %(before)s)
 ORDER BY seq DESC LIMIT %(limit)s;
+
+-- insert_anchor --
+INSERT INTO ledger_anchors (size, kind) VALUES (%(size)s, %(kind)s) ON CONFLICT DO NOTHING;
+
+-- last_anchor --
+SELECT size, kind, at FROM ledger_anchors ORDER BY size DESC LIMIT 1;
+
+-- anchor_covering --
+SELECT size, kind, at FROM ledger_anchors WHERE size > %(seq)s ORDER BY size LIMIT 1;

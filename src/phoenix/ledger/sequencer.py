@@ -15,6 +15,7 @@ the epoch and size in the state row, and the keys of the log itself.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +23,15 @@ from dataclasses import dataclass
 import structlog
 
 from phoenix.base.errors import PhoenixError, Tampered
-from phoenix.ledger import checkpoint, facts, nodes, note, store, tiles
-from phoenix.ledger.errors import LogDamaged, LogRolledBack, SequencerOvertaken, SignerForeign
+from phoenix.ledger import anchor, checkpoint, facts, nodes, note, store, tiles
+from phoenix.ledger.errors import (
+    AnchorUnavailable,
+    LogDamaged,
+    LogRolledBack,
+    SequencerOvertaken,
+    SignerForeign,
+)
+from phoenix.ledger.keys import VerifierKey
 from phoenix.ledger.ports import Signed, Signing
 from phoenix.ledger.store import State
 from phoenix.ledger.tiles import WIDTH
@@ -40,6 +48,8 @@ BUSY_S = 0.02
 IDLE_S = 0.2
 #: While entries come without end, their words are made searchable this often.
 WORDS_S = 0.5
+#: As often is a checkpoint kept outside, and at the end.
+ANCHOR_S = 300.0
 #: After evidence that does not agree with itself nothing gets better by trying.
 ALARM_S = 10.0
 
@@ -58,9 +68,14 @@ class _Lead:
 class Sequencer:
     """The loop over the outbox of one database."""
 
-    def __init__(self, database: Database, signer: Signing) -> None:
+    def __init__(
+        self, database: Database, signer: Signing, anchor: anchor.Folder | None = None
+    ) -> None:
+        """`anchor` is where checkpoints are kept outside the database, if anywhere."""
         self._database = database
         self._signer = signer
+        self._anchor = anchor
+        self._anchored_at = -math.inf
         self._leases = Leases(database)
         self._holder = f"ledger-{secrets.token_hex(4)}"
         self._lead: _Lead | None = None
@@ -72,6 +87,7 @@ class Sequencer:
         while not stop.is_set():
             try:
                 done = await self.run_cycle()
+                await self.anchor_if_due()
                 pause_s = BUSY_S if done else min(IDLE_S, pause_s * 1.5)
                 sentence = "in order"
             except PhoenixError as error:
@@ -155,6 +171,7 @@ class Sequencer:
                 raise _rolled_back(state.size, known, last.size)
             if published is not None:
                 _same_key(signed, published.note)
+            await self._agree_with_anchors(tx, signed.key, state.size)
             if last.size == 0:
                 return _Lead(epoch, Frontier(), now)
             frontier = await nodes.frontier(tx, last.size)
@@ -248,8 +265,49 @@ class Sequencer:
             await store.insert_tiles(tx, level, filled)
             level, first, hashes = level + 1, begin // WIDTH, [root for _, _, root in filled]
 
+    async def anchor_if_due(self, *, every_s: float = ANCHOR_S) -> bool:
+        """Keep the newest checkpoint outside, if it is newer than the last one kept there.
+
+        Nothing waits for it: what fails is told and tried again after `every_s` seconds.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._anchor is None or self._lead is None or now - self._anchored_at < every_s:
+            return False
+        self._anchored_at = now
+        async with self._database.transaction() as tx:
+            newest = await store.last_checkpoint(tx)
+            known = await store.last_anchor(tx)
+        if newest is None or newest.size <= known:
+            return False
+        try:
+            await asyncio.to_thread(self._anchor.keep, newest.note)
+        except AnchorUnavailable as error:
+            log.error("no checkpoint was kept outside", error=error.message)
+            return False
+        async with self._database.transaction() as tx:
+            await store.keep_anchor(tx, newest.size, self._anchor.kind)
+        return True
+
+    async def _agree_with_anchors(self, tx: Transaction, key: VerifierKey, size: int) -> None:
+        """Every checkpoint that is kept outside is one of this log."""
+        if self._anchor is None:
+            return
+        for each in await asyncio.to_thread(self._anchor.kept, key):
+            kept = each.checkpoint
+            if kept.size > size:
+                raise LogRolledBack(
+                    f"{each.path} holds a checkpoint of {kept.size} entries; there are {size}.",
+                    remedy="Restore a newer backup of the database: entries are missing.",
+                )
+            if (await nodes.frontier(tx, kept.size)).root() != kept.root:
+                raise LogDamaged(
+                    f"{each.path} holds another root of the first {kept.size} entries.",
+                    remedy=_FSCK,
+                )
+
     async def _release(self) -> None:
         try:
+            await self.anchor_if_due(every_s=0)
             await self._leases.release(LEASE, self._holder)
         except PhoenixError:
             log.info("the lease could not be given back; it ends by itself")

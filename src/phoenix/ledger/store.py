@@ -205,6 +205,23 @@ async def checkpoints(tx: Transaction, after: int, limit: int) -> list[Published
     return [found for each in rows if (found := _published(each)) is not None]
 
 
+async def keep_anchor(tx: Transaction, size: int, kind: str) -> None:
+    """Remember that a checkpoint is kept outside."""
+    await tx.execute(_Q["insert_anchor"], {"size": size, "kind": kind})
+
+
+async def last_anchor(tx: Transaction) -> int:
+    """The size of the newest checkpoint that is kept outside; 0 when none is."""
+    found = await tx.fetch_one(_Q["last_anchor"])
+    return int(found["size"]) if found else 0
+
+
+async def anchor_covering(tx: Transaction, seq: int) -> int | None:
+    """The size of the oldest checkpoint outside that covers an entry."""
+    found = await tx.fetch_one(_Q["anchor_covering"], {"seq": seq})
+    return int(found["size"]) if found else None
+
+
 async def place(tx: Transaction, entry_id: UUID) -> tuple[int | None, bytes] | None:
     """Where an entry is, and its bytes: its index, or None while it waits in the outbox."""
     waiting = await tx.fetch_one(_Q["waits_in_outbox"], {"id": entry_id})

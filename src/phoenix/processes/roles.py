@@ -151,6 +151,7 @@ async def _agent(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _ledger(settings: Settings, stop: asyncio.Event) -> None:
+    from phoenix.ledger.anchor import Folder
     from phoenix.ledger.sequencer import Sequencer
     from phoenix.ledger.signer_process import SignerProcess
     from phoenix.storage.database import Database
@@ -159,7 +160,8 @@ async def _ledger(settings: Settings, stop: asyncio.Event) -> None:
     signer = SignerProcess()
     await database.open()
     try:
-        await Sequencer(database, signer).run(stop)
+        outside = Folder(settings.ledger_anchor) if settings.ledger_anchor else None
+        await Sequencer(database, signer, outside).run(stop)
     finally:
         await signer.close()
         await database.close()

@@ -35,6 +35,7 @@ OBSERVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ledger_checkpoints": ("*",),
         "ledger_keys": ("*",),
         "ledger_facts": ("*",),
+        "ledger_anchors": ("*",),
         "schema_migrations": ("*",),
     }
 )

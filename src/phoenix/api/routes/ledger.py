@@ -161,7 +161,7 @@ async def entry(request: Request, index: str) -> Response:
 
 @receipts.get("/{receipt}")
 async def show(request: Request, receipt: str) -> dict[str, Any]:
-    """How far an entry has come: `pending`, `sequenced`, or `checkpointed`, which is proved."""
+    """How far an entry has come: `pending`, `sequenced`, `checkpointed` (proved), `anchored`."""
     if not _RECEIPT.fullmatch(receipt):
         raise NotInLog("That is no identifier of a receipt.", remedy="It is a UUID in lower case.")
     found = await _log(request).whereabouts(UUID(receipt))
@@ -174,6 +174,8 @@ async def show(request: Request, receipt: str) -> dict[str, Any]:
             "checkpointed_at": rfc3339(found.checkpointed_at),
             "proof": f"{router.prefix}/proof/{found.index}",
         }
+    if found.anchored_size is not None:
+        answer["anchored_size"] = found.anchored_size
     return answer
 
 
