@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from conserving.arms import (
-    budgets,
     but_critical,
     by_pattern,
     patterns_of_budget,
@@ -162,9 +161,8 @@ def category_of(name: str, made: dict[str, Any]) -> Callable[[str], str] | None:
     """How a pipeline sorts names, if it tells categories."""
     if name == GROUPS:
         return but_critical(by_pattern(patterns_of_groups()))
-    if steps := budgets(made):
-        return by_pattern(patterns_of_budget(made["processors"][steps[0]]))
-    return None
+    given = made.get("processors", {}).get("process_budget")
+    return by_pattern(patterns_of_budget(given)) if given else None
 
 
 def peak_memory_bytes(pid: int) -> int:
