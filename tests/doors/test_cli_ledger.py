@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import os
 import shutil
@@ -120,8 +122,8 @@ def phoenix(
     monkeypatch.delenv("PHOENIX_OUTPUT_FORMAT", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["phoenix", "ledger", *arguments])
+    def run(*arguments: str, noun: str = "ledger") -> Said:
+        monkeypatch.setattr(sys, "argv", ["phoenix", noun, *arguments])
         code = main.run()
         printed = capsys.readouterr()
         return Said(code, printed.out, printed.err)
@@ -259,6 +261,35 @@ def test_a_leaf_is_the_hash_that_the_tile_serves(world: World) -> None:
     tile = urllib.request.urlopen(f"{world.endpoint}/api/v1/log/tile/0/000").read()
     entry = urllib.request.urlopen(f"{world.endpoint}/api/v1/log/entries/5").read()
     assert tile[5 * 32 : 6 * 32] == leaf_hash(entry)
+
+
+def test_an_auditor_gets_a_page_a_table_and_the_evidence(
+    phoenix: Phoenix, world: World, tmp_path: Path
+) -> None:
+    out = tmp_path / "audit"
+    span = ("report", "--from", "2026-01-01", "--to", "2026-01-02", "--out", str(out))
+    said = phoenix(*span, "--key", world.vkey, "-o", "json", noun="audit")
+    assert (said.code, said.json["entries"]) == (0, 300)
+    assert phoenix("verify", str(out / "evidence.tar"), "--key", world.vkey).code == 0
+    rows = list(csv.DictReader(io.StringIO((out / "report.csv").read_text())))
+    assert [row["index"] for row in rows] == [str(i) for i in range(300)]
+    assert {UUID(row["receipt"]) for row in rows} <= set(world.entries)
+    page = (out / "report.html").read_text()
+    assert world.vkey in page
+    assert "300 entries" in page
+    assert "<script" not in page
+
+
+def test_a_time_without_entries_has_no_report(phoenix: Phoenix, tmp_path: Path) -> None:
+    out = str(tmp_path / "audit")
+    for span, code in (
+        (("2020-01-01", "2020-02-01"), 4),
+        (("2026-01-01", "never"), 2),
+        (("2026-01-01T00:00:00", "2026-01-02"), 2),
+    ):
+        said = phoenix("report", "--from", span[0], "--to", span[1], "--out", out, noun="audit")
+        assert said.code == code, said.err
+    assert not (tmp_path / "audit").exists()
 
 
 def test_lines_are_shown_as_they_come(world: World) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
+from phoenix.base.clock import rfc3339
 from phoenix.cli.client import Client
 from phoenix.ledger import bundle, checkpoint, keys, note, proof
 from phoenix.ledger.bundle import File
@@ -53,15 +55,24 @@ def newest(client: Client) -> bytes:
 
 def all_about(client: Client, target: str) -> Iterator[dict[str, Any]]:
     """Every line of the audit log about one thing, newest first."""
-    before: int | None = None
+    return _all(client, {"target": target})
+
+
+def indexes_between(client: Client, since: datetime, until: datetime) -> list[int]:
+    """The entries whose times are from `since` up to, not including, `until`."""
+    span = {"since": rfc3339(since), "until": rfc3339(until)}
+    return [each["index"] for each in _all(client, span)]
+
+
+def _all(client: Client, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every line that a search finds, page by page."""
+    query: dict[str, Any] = {**asked, "limit": _PAGE}
     while True:
-        query: dict[str, Any] = {"target": target, "limit": _PAGE}
-        query |= {} if before is None else {"before": before}
         page = client.call("GET", f"{LOG}/entries", params=query)["items"]
         yield from page
         if len(page) < _PAGE:
             return
-        before = page[-1]["index"]
+        query["before"] = page[-1]["index"]
 
 
 def the_keys(client: Client) -> list[VerifierKey]:

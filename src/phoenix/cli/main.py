@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from phoenix.base.errors import PhoenixError
-from phoenix.cli import experiment, ledger, load, output, pipeline, server
+from phoenix.cli import audit, experiment, ledger, load, output, pipeline, server
 from phoenix.cli.exits import exit_code
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(experiment.app, name="experiment")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(load.app, name="load")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(audit.app, name="audit")
 server.add_to(app)
 
 
