@@ -14,6 +14,7 @@ from phoenix.pipelines.parameters import pairs
 BASELINE = "process-baseline-v1"
 GROUPS = "process-aggregated-v1"
 SLIM = "process-slim-v1"
+TOP = "process-topk-v1"
 BY_NAME = "critical by name"
 _CONVERSIONS = ("cumulative_to_delta", "delta_to_cumulative")
 _BUDGET = "process_budget"
@@ -49,20 +50,34 @@ def arms(interval_s: float) -> Iterator[Arm]:
               document=groups, category=apart)  # fmt: skip
     yield Arm(name=SLIM, about="grown-up processes by name, its own scrape", scrape=SLIM,
               document=document(SLIM, interval_s), category=sorted_as)  # fmt: skip
+    for name, varied in variants():
+        given = dict(varied)
+        made = document(name, interval_s, given)
+        category = by_pattern(patterns_of_budget(made["processors"][_BUDGET]))
+        about = ", ".join(f"{key} {value}" for key, value in given.items())
+        yield Arm(name=", ".join([name, *(LABELS[each] for each in varied)]), about=about,
+                  scrape=BASELINE, document=made, category=category)  # fmt: skip
+
+
+SLOTS, SHORT, LONG = ("slots", True), ("linger", "5m"), ("linger", "1h")
+LABELS = {SLOTS: "slots", SHORT: "linger 5m", LONG: "linger 1h"}
+
+
+def variants() -> Iterator[tuple[str, tuple[tuple[str, Any], ...]]]:
+    """The pipelines of the catalog with a process_budget, and the parameters that matter here."""
+    ways = {TOP: ((), (SHORT,), (LONG,), (SLOTS,), (SLOTS, SHORT), (SLOTS, LONG))}
     for name in catalog.names():
-        made = document(name, interval_s)
-        if not (steps := budgets(made)) or catalog.load(name).demonstration:
-            continue
-        category = by_pattern(patterns_of_budget(made["processors"][steps[0]]))
-        yield Arm(name=name, about="process_budget", scrape=BASELINE, document=made,
-                  category=category)  # fmt: skip
-        yield Arm(name=f"{name}, slots", about="process_budget with slots", scrape=BASELINE,
-                  document=with_slots(made, steps), category=category)  # fmt: skip
+        pipeline = catalog.load(name)
+        if f"{_BUDGET}:" in pipeline.template and not pipeline.demonstration:
+            for varied in ways.get(name, ((), (SLOTS, LONG))):
+                yield name, varied
 
 
-def document(name: str, interval_s: float) -> dict[str, Any]:
+def document(
+    name: str, interval_s: float, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A pipeline of the catalog as an arm that is fed."""
-    revision = render.arm(catalog.load(name), None, DEFAULT_CRITICAL, interval_s, fed=True)
+    revision = render.arm(catalog.load(name), given, DEFAULT_CRITICAL, interval_s, fed=True)
     return documents.load(revision.config, name)
 
 
@@ -81,26 +96,11 @@ def without(made: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, Any]:
     return {**made, "processors": processors, "service": service}
 
 
-def budgets(made: Mapping[str, Any]) -> list[str]:
-    """The names of its process_budget processors."""
-    return [
-        name for name in made.get("processors", {}) if name.split("/", maxsplit=1)[0] == _BUDGET
-    ]
-
-
-def with_slots(made: Mapping[str, Any], steps: list[str]) -> dict[str, Any]:
-    """The configuration with kept processes named by slots."""
-    changed = {}
-    for name in steps:
-        given = made["processors"][name]
-        changed[name] = {**given, "slots": {**given.get("slots", {}), "enabled": True}}
-    return {**made, "processors": {**made["processors"], **changed}}
-
-
 def patterns_of_groups() -> list[tuple[str, str]]:
     """Category and pattern, in order, of process-aggregated-v1."""
-    values = parameters.resolve(catalog.load(GROUPS), None)
-    return list(pairs(values["categories"]))
+    listed = parameters.resolve(catalog.load(GROUPS), None)["categories"]
+    assert isinstance(listed, tuple), "a list of names"
+    return list(pairs(listed))
 
 
 def patterns_of_budget(given: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from phoenix.testing import recording
+from phoenix.testing.replay import points
 from phoenix.testing.truth import COUNTERS, Scrape, Truth
 
 
@@ -17,18 +18,21 @@ class Hour:
     """A recorded scrape with what is true about it.
 
     Attributes:
+        skip: recorded scrapes before the first that is used.
         every: one in so many of the recorded scrapes is used.
         finer: what all of the recorded scrapes saw, by metric.
     """
 
     path: Path
     scrapes: Sequence[Scrape]
+    skip: int
     every: int
     finer: Mapping[str, float]
 
     def bodies(self) -> Iterator[bytes]:
         """The requests to be handed in."""
-        return islice(recording.frames(self.path), 0, self.every * len(self.scrapes), self.every)
+        end = self.skip + self.every * len(self.scrapes)
+        return islice(recording.frames(self.path), self.skip, end, self.every)
 
     @property
     def after_ms(self) -> int:
@@ -50,18 +54,24 @@ class Hour:
         return by_category(self.scrapes, metric, category)
 
 
-def hour(path: Path, frames: int, every: int = 1) -> Hour:
-    """Read the first `frames` scrapes of a file, of which one in `every` is to be used."""
+def times(path: Path) -> list[int]:
+    """When each scrape of a file was read, about, Unix nanoseconds."""
+    return [next(points(request)).time_unix_nano for request in recording.requests(path)]
+
+
+def hour(path: Path, skip: int, frames: int, every: int = 1) -> Hour:
+    """Read `frames` scrapes of a file after the first `skip`; one in `every` is to be used."""
     coarse, fine = Truth(), Truth()
     scrapes, finer = [], dict.fromkeys(COUNTERS, 0.0)
     last = (frames - 1) // every * every
-    for number, request in enumerate(islice(recording.requests(path), last + 1)):
+    requests = islice(recording.requests(path), skip, skip + last + 1)
+    for number, request in enumerate(requests):
         if number % every == 0:
             scrapes.append(coarse.fold(request))
-        seen = fine.fold(request)
+        seen = scrapes[-1] if every == 1 else fine.fold(request)
         for metric in COUNTERS:
             finer[metric] += seen.total(metric)
-    return Hour(path=path, scrapes=scrapes, every=every, finer=finer)
+    return Hour(path=path, scrapes=scrapes, skip=skip, every=every, finer=finer)
 
 
 def by_category(

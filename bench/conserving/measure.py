@@ -15,7 +15,6 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from conserving import causes
 from conserving.arms import Arm
 from conserving.hours import Hour
-from conserving.repeat import Repeater
 from phoenix.testing import replay
 from phoenix.testing.prometheus import Prometheus, Value, counter
 from phoenix.testing.streams import Streams
@@ -32,17 +31,9 @@ CONSTANTS = {"running": 86_400.0, "begun": 0.0}
 WINDOW_S = 300
 
 
-def measure(
-    arm: Arm, own: Hour, default: Hour, binary: Path, data_dir: Path, repeated: int = 0
-) -> dict[str, Any]:
-    """Replay, and ask.
-
-    Args:
-        own: what the arm is fed.
-        default: what it is held against.
-        repeated: for how many scrapes a stream that ended is repeated.
-    """
-    streams, repeater = Streams(COUNTERS), Repeater(repeated)
+def measure(arm: Arm, own: Hour, default: Hour, binary: Path, data_dir: Path) -> dict[str, Any]:
+    """Replay, and ask. `own` is what the arm is fed, `default` what it is held against."""
+    streams, points = Streams(COUNTERS), 0
     with (
         replay.Arm(binary, arm.document, arm.name) as collector,
         Prometheus(data_dir) as plain,
@@ -50,8 +41,7 @@ def measure(
     ):
         for scrape, body in zip(own.scrapes, own.bodies(), strict=True):
             request = counters(collector.scrape(body))
-            if repeated:
-                repeater.fold(request, scrape.last_ns)
+            points += sum(1 for _ in replay.points(request))
             add_constants(request, scrape, own.scrapes[0])
             plain.take(request)
             starts.take(request)
@@ -60,8 +50,7 @@ def measure(
             "arm": arm.name,
             "about": arm.about,
             "series": sum(1 for metric in COUNTERS for _ in streams.of(metric)),
-            "repeated_scrapes": repeated,
-            "repeated_points": repeater.points,
+            "points": points / len(own.scrapes),
             "engine": engine(plain, own),
         }
         for metric in COUNTERS:
