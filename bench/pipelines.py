@@ -21,7 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
-from figuring import front, page, replays, summary, words
+from figuring import front, page, replays, summary, targets, words
 from load import DATA_DIR, machine
 from phoenix.base.clock import SystemClock, rfc3339
 from phoenix.collectors import distribution
@@ -60,6 +60,7 @@ def main() -> None:
     for table in words.tables(found):
         console.print(table)
     console.print(front.told(found), markup=False)
+    console.print(targets.told(found), markup=False)
 
 
 def record(folder: Path) -> Path:
@@ -85,8 +86,8 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "commit": commit(),
         "machine": machine(),
         "settings": settings,
-        "command": " ".join(["python", *sys.argv]),
         "recording": {
+            "name": folder.name,
             "load": given.manifest.load,
             "interval_s": given.manifest.interval_s,
             "started_at": given.manifest.started_at,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from figuring import front, words
+from figuring import front, targets, words
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results"
@@ -70,18 +70,22 @@ half a minute to two, and one fills 6 % of memory for 90 s.
 
 def write() -> list[Path]:
     """Write the page and its pictures from the kept results."""
-    parts, written = [ABOUT], [PAGE]
+    made = contents()
+    for path, text in made.items():
+        path.write_text(text)
+    return list(made)
+
+
+def contents() -> dict[Path, str]:
+    """What the files hold: the same results give the same bytes."""
+    parts, made = [ABOUT], {}
     for profile, asked in PROFILES.items():
         path = RESULTS / f"pipelines-{profile}.json"
-        if not path.exists():
-            continue
-        found = json.loads(path.read_text())
-        image = IMAGES / f"front-{profile}.svg"
-        image.write_text(front.drawn(found))
-        written.append(image)
-        parts.append(section(profile, asked, found))
-    PAGE.write_text("\n".join(parts))
-    return written
+        if path.exists():
+            found = json.loads(path.read_text())
+            made[IMAGES / f"front-{profile}.svg"] = front.drawn(found)
+            parts.append(section(profile, asked, found))
+    return {PAGE: "\n".join(parts), **made}
 
 
 def section(profile: str, asked: str, found: dict[str, Any]) -> str:
@@ -99,6 +103,7 @@ $ python bench/record.py {asked} --minutes 62 --interval 10 --out recordings/{pr
 $ python bench/pipelines.py --recording recordings/{profile} --save {result}
 ```
 
+{targets.markdown(found)}
 {words.markdown(found)}
 ![Series against what is hidden and lost](../images/front-{profile}.svg)
 

@@ -95,3 +95,10 @@ def test_only_the_precision_of_numbers_is_told_as_zero(
     module: Any, value: float | None, text: str
 ) -> None:
     assert module("words").fine(value) == text
+
+
+def test_the_page_of_figures_says_what_the_kept_results_say(module: Any) -> None:
+    contents = module("page").contents()
+    assert len(contents) > 1
+    stale = [path.name for path, text in contents.items() if path.read_text() != text]
+    assert stale == [], "run: python bench/pipelines.py --page"
