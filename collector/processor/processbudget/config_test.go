@@ -47,6 +47,7 @@ categories:
   - {category: services, cgroup: /system.slice/}
   - {category: ssh, unit: ssh.service, path_regex: sshd$}
 other_category: rest
+unseen_category: unseen
 category_attribute: kind
 reason_attribute: why
 host_attributes: [k8s.node.name]
@@ -98,6 +99,7 @@ scrape_window: 0s
 			{Category: "ssh", Matcher: Matcher{Unit: "ssh.service", PathRegex: "sshd$"}},
 		},
 		OtherCategory:     "rest",
+		UnseenCategory:    "unseen",
 		CategoryAttribute: "kind",
 		ReasonAttribute:   "why",
 		HostAttributes:    []string{"k8s.node.name"}, // in place of the default two
@@ -156,6 +158,10 @@ func TestWhatIsWrongIsNamedWithItsKeyAndItsRemedy(t *testing.T) {
 		{"categories: [{category: other, name: x}]", `categories[0]::category: "other" is what other_category names`},
 		{"categories: [{category: a, name_regex: '+'}]", "categories[0]: name_regex: error parsing regexp"},
 		{"other_category: ''", "other_category: is empty"},
+		{"unseen_category: other", `unseen_category: "other" is what other_category names`},
+		{"{unseen_category: x, categories: [{category: x, name: y}]}", `categories[0]::category: "x" is what unseen_category names`},
+		{"linger: -1s", "linger: -1s is negative"},
+		{"{linger: 1s, temporality: delta}", "linger: has no effect on differences"},
 		{"category_attribute: ''", "category_attribute: is empty"},
 		{"category_attribute: process.pid", `category_attribute: "process.pid" is what names a process`},
 		{"reason_attribute: process.owner", `reason_attribute: "process.owner" is what names a process`},
@@ -274,6 +280,7 @@ func FuzzConfig(f *testing.F) {
 		"tiers: [{name: a, min_cpu: 0.5, keep: 1}, {name: b, match: [{owner: root}], keep: 0.001}, {name: c}]",
 		"{anomaly: {factor: 1.0001, half_life: 1ns, min_cpu: 0, min_memory: 0}, hog: {cpu: 0, memory: 0}}",
 		"{host_attributes: [], scrape_window: 0s, stale_after: 1ns, max_tracked: 40}",
+		"{unseen_category: unseen, linger: 30s}",
 		"{reason_attribute: why, category_attribute: kind, storage: file_storage}",
 	} {
 		f.Add([]byte(text))

@@ -220,7 +220,7 @@ var variants = map[string]func(*Config){
 // TestNothingIsLostOrCountedTwice is the promise: in each scrape, what leaves is what arrived.
 func TestNothingIsLostOrCountedTwice(t *testing.T) {
 	for name, change := range variants {
-		for seed := range uint64(6) {
+		for seed := range seeds(6) {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				t.Parallel()
 				cfg := testConfig(change)
@@ -256,6 +256,14 @@ func TestNothingIsLostOrCountedTwice(t *testing.T) {
 	}
 }
 
+// seeds are how many to try; with -short, as under the race detector, one will do.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return 1
+	}
+	return n
+}
+
 // restarted is a new processor with what the old one saved.
 func restarted(t *testing.T, old *budgeter) *budgeter {
 	t.Helper()
@@ -276,7 +284,7 @@ func restarted(t *testing.T, old *budgeter) *budgeter {
 // TestCriticalIsAlwaysShown: over 10,000 scrapes, with births, exits, execs and restarts, every
 // critical process that arrives leaves by name, as long as there are no more than may.
 func TestCriticalIsAlwaysShown(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(func(c *Config) { c.MaxProcesses, c.MaxCritical = 40, 30 })

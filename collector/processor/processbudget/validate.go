@@ -82,8 +82,11 @@ func (cfg *Config) checkBudget(c *complaints) {
 
 // checkNames looks at the attributes that are written: each must have a name, and one of its own.
 func (cfg *Config) checkNames(c *complaints) {
-	if cfg.OtherCategory == "" {
+	switch {
+	case cfg.OtherCategory == "":
 		c.add("other_category", "is empty; name the remainder of processes that match no category, such as other")
+	case cfg.OtherCategory == cfg.UnseenCategory:
+		c.add("unseen_category", "%q is what other_category names; give one of them another name", cfg.UnseenCategory)
 	}
 	taken := map[string]string{}
 	take := func(key, name string) {
@@ -156,6 +159,8 @@ func (cfg *Config) checkRules(c *complaints) {
 			c.add(key+"::category", "%q is the name of categories[%d] too; make one of the two, for example with one name_regex", each.Category, before)
 		case each.Category == cfg.OtherCategory:
 			c.add(key+"::category", "%q is what other_category names; give one of them another name", each.Category)
+		case each.Category == cfg.UnseenCategory:
+			c.add(key+"::category", "%q is what unseen_category names, and no process belongs there; give one of them another name", each.Category)
 		default:
 			first[each.Category] = i
 		}
@@ -270,6 +275,10 @@ func (a *AdaptiveConfig) check(c *complaints) {
 func (cfg *Config) checkOutput(c *complaints) {
 	if cfg.Temporality != "cumulative" && cfg.Temporality != "delta" {
 		c.add("temporality", "%q is unknown; choose cumulative or delta", cfg.Temporality)
+	}
+	c.notNegative("linger", cfg.Linger)
+	if cfg.Linger > 0 && cfg.Temporality == "delta" {
+		c.add("linger", "has no effect on differences, which end without a trace; leave it out, or choose temporality cumulative")
 	}
 	names := make([]string, 0, len(cfg.Gauges))
 	for name := range cfg.Gauges {
