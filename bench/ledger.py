@@ -35,7 +35,8 @@ from phoenix.ledger import bundle, checkpoint, facts, keys, note, service, store
 from phoenix.ledger.fsck import fsck
 from phoenix.ledger.log import Log
 from phoenix.ledger.model import Actor, Entry, entry
-from phoenix.ledger.sequencer import BATCH_MAX, Sequencer
+from phoenix.ledger.readback import BATCH_MAX
+from phoenix.ledger.sequencer import Sequencer
 from phoenix.storage import migrate
 from phoenix.storage.database import Database, Transaction
 from phoenix.storage.embedded import EmbeddedServer

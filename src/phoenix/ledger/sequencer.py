@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import structlog
 
 from phoenix.base.errors import PhoenixError, Tampered
-from phoenix.ledger import anchor, checkpoint, facts, nodes, note, store, tiles
+from phoenix.ledger import anchor, checkpoint, facts, nodes, note, readback, store, tiles
 from phoenix.ledger.errors import (
     AnchorUnavailable,
     LogDamaged,
@@ -33,16 +33,15 @@ from phoenix.ledger.errors import (
 )
 from phoenix.ledger.keys import VerifierKey
 from phoenix.ledger.ports import Signed, Signing
-from phoenix.ledger.store import State
+from phoenix.ledger.readback import BATCH_MAX, FSCK
 from phoenix.ledger.tiles import WIDTH
-from phoenix.ledger.tree import Frontier, leaf_hash
+from phoenix.ledger.tree import Frontier
 from phoenix.storage.database import Database, Transaction
 from phoenix.storage.leases import Leases
 
 LEASE = "ledger-sequencer"
 LEASE_S = 5.0
 RENEW_S = 1.0
-BATCH_MAX = 2000
 #: While entries come, the outbox is looked at this often; else less and less often.
 BUSY_S = 0.02
 IDLE_S = 0.2
@@ -178,7 +177,7 @@ class Sequencer:
             if frontier.root() != last.root:
                 raise LogDamaged(
                     f"The first {last.size} entries have another root than the one signed.",
-                    remedy=_FSCK,
+                    remedy=FSCK,
                 )
             if known < last.size:
                 await store.publish(tx, last.size, last.root, signed.note)
@@ -199,7 +198,7 @@ class Sequencer:
                 return 0
             frontier = Frontier.from_bytes(state.size, state.frontier)
             if frontier.root() != state.root:
-                raise LogDamaged("The state row disagrees with itself.", remedy=_FSCK)
+                raise LogDamaged("The state row disagrees with itself.", remedy=FSCK)
             above = frontier.extend(leaves)
             await self._fill_tiles(tx, state.size, leaves, above)
             if not await store.advance(tx, epoch=epoch, old=state.size, frontier=frontier):
@@ -218,29 +217,12 @@ class Sequencer:
             state = await store.state(tx)
             if state.size == lead.signed.size:
                 return False
-            grown, proof = await self._read_back(tx, lead.signed, state)
+            grown, proof = await readback.read_back(tx, lead.signed, state)
         signed = await self._signer.sign(grown.size, grown.root(), proof)
         async with self._database.transaction() as tx:
             await store.publish(tx, grown.size, grown.root(), signed)
         lead.signed = grown
         return True
-
-    async def _read_back(
-        self, tx: Transaction, signed: Frontier, state: State
-    ) -> tuple[Frontier, list[bytes]]:
-        """The tree that is stored now, from the bytes of its entries, and its proof from tiles."""
-        grown = signed.copy()
-        while grown.size < state.size:
-            end = min(state.size, grown.size + BATCH_MAX)
-            kept = await store.span(tx, grown.size, end)
-            if kept is None:
-                raise LogDamaged("Entries are missing from the log.", remedy=_FSCK)
-            grown.extend(_leaves(grown.size, *kept))
-        if (grown.root(), grown.to_bytes()) != (state.root, state.frontier):
-            raise LogDamaged("The entries have another root than the state row.", remedy=_FSCK)
-        await _check_tiles(tx, signed.size, grown.size)
-        proof = await nodes.consistency(tx, signed.size, grown.size) if signed.size else []
-        return grown, proof
 
     async def _fill_tiles(
         self,
@@ -261,7 +243,7 @@ class Sequencer:
                 for n, data in tiles.full_tiles(begin, before + hashes)
             ]
             if any(above[8 * (level + 1), n] != root for n, _, root in filled):
-                raise LogDamaged("A row of hashes disagrees with the state row.", remedy=_FSCK)
+                raise LogDamaged("A row of hashes disagrees with the state row.", remedy=FSCK)
             await store.insert_tiles(tx, level, filled)
             level, first, hashes = level + 1, begin // WIDTH, [root for _, _, root in filled]
 
@@ -302,7 +284,7 @@ class Sequencer:
             if (await nodes.frontier(tx, kept.size)).root() != kept.root:
                 raise LogDamaged(
                     f"{each.path} holds another root of the first {kept.size} entries.",
-                    remedy=_FSCK,
+                    remedy=FSCK,
                 )
 
     async def _release(self) -> None:
@@ -313,35 +295,12 @@ class Sequencer:
             log.info("the lease could not be given back; it ends by itself")
 
 
-async def _check_tiles(tx: Transaction, old: int, size: int) -> None:
-    """Tiles that were filled since are what the rows below them say, and so are their roots."""
-    level, first, end = 0, old // WIDTH, size // WIDTH
-    while first < end:
-        kept = await store.full_tiles(tx, level, first, end)
-        below = await store.row(tx, level, first * WIDTH, end * WIDTH)
-        made = dict(tiles.full_tiles(first * WIDTH, below))
-        if {n: data for n, data, _ in kept} != made:
-            raise LogDamaged("A tile is not what the row below it says.", remedy=_FSCK)
-        if any(tiles.tile_root(data) != root for _, data, root in kept):
-            raise LogDamaged("The root of a tile is not that of its hashes.", remedy=_FSCK)
-        level, first, end = level + 1, first // WIDTH, end // WIDTH
-
-
-def _leaves(first: int, entries: Sequence[bytes], kept: Sequence[bytes]) -> list[bytes]:
-    """The leaf hashes of entries, hashed here, which have to be those that are kept."""
-    leaves = [leaf_hash(each) for each in entries]
-    if leaves != kept:
-        wrong = next(i for i, leaf in enumerate(leaves) if leaf != kept[i])
-        raise LogDamaged(f"Entry {first + wrong} is not what its leaf says.", remedy=_FSCK)
-    return leaves
-
-
 def _same_key(signed: Signed, published: bytes) -> None:
     """The newest published note is one of this signer's."""
     try:
         note.parse(published).verified_by([signed.key])
     except Tampered as error:
-        raise LogDamaged("The newest checkpoint does not verify.", remedy=_FSCK) from error
+        raise LogDamaged("The newest checkpoint does not verify.", remedy=FSCK) from error
 
 
 def _rolled_back(size: int, published: int, signed: int) -> LogRolledBack:
@@ -357,4 +316,3 @@ def _rolled_back(size: int, published: int, signed: int) -> LogRolledBack:
 
 
 _WAITS = "It waits until the other ends."
-_FSCK = "`phoenix ledger fsck` says what differs; keep the database as evidence."
