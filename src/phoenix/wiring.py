@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from phoenix.base.clock import Clock, SystemClock
 from phoenix.collectors.service import CollectorsService
+from phoenix.experiments.checking import QueryChecks
 from phoenix.experiments.service import ExperimentsService
 from phoenix.ledger.log import Log
 from phoenix.measurement.service import MeasurementService
@@ -28,6 +29,7 @@ class Services:
     measurement: MeasurementService
     collectors: CollectorsService
     experiments: ExperimentsService
+    checks: QueryChecks
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Services]:
@@ -63,4 +65,5 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         measurement=measurement,
         collectors=collectors,
         experiments=experiments,
+        checks=QueryChecks(database=database, clock=clock, measurement=measurement),
     )

@@ -152,6 +152,7 @@ READS: dict[str, Callable[[Services, str], Awaitable[Any]]] = {
     "MeasurementService.ticks": lambda s, e: s.measurement.ticks(e),
     "MeasurementService.latest": lambda s, e: s.measurement.latest(e),
     "MeasurementService.names": lambda s, e: s.measurement.names(e),
+    "MeasurementService.emitted": lambda s, e: s.measurement.emitted(e),
     "SafetyService.state": lambda s, _: s.safety.state(),
 }
 

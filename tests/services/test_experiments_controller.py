@@ -88,6 +88,7 @@ def loop(fresh_database_url: str, tmp_path: Path) -> Loop:
         measurement=services.measurement,
         collectors=services.collectors,
         experiments=services.experiments,
+        checks=services.checks,
         data_dir=tmp_path,
         meter_url=settings.meter_url,
     )

@@ -13,6 +13,7 @@ from phoenix.base.errors import Invalid, NotFound
 from phoenix.cli import output
 from phoenix.cli.client import connect, experiment_path
 from phoenix.cli.exits import VERDICT_EXITS
+from phoenix.cli.guard import Dashboards, Rules, Settings, asked
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,6 +65,9 @@ def run(
         bool,
         typer.Option("--allow-lost-totals", help="Report what the totals lose; require nothing."),
     ] = False,
+    rules: Rules = None,
+    dashboards: Dashboards = None,
+    backend: Settings = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow")] = True,
 ) -> int:
     """Run one experiment on this host and print its verdict.
@@ -75,6 +79,8 @@ def run(
       phoenix experiment run --candidate process-aggregated-v1
 
       phoenix experiment run --baseline my-otelcol.yaml --candidate process-slim-v1
+
+      phoenix experiment run --candidate process-slim-v1 --rules rules/ --dashboards boards/
     """
     body: dict[str, Any] = {
         "baseline": arm(baseline),
@@ -93,6 +99,7 @@ def run(
         "required_reduction": required_reduction,
         "coverage_margin": coverage_margin,
         "min_recall_top_k": min_recall,
+        "guard": asked(rules, dashboards, backend),
     }
     body |= {key: value for key, value in optional.items() if value is not None}
     if load != "none":

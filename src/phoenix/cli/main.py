@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from phoenix.base.errors import PhoenixError
-from phoenix.cli import audit, experiment, ledger, load, output, pipeline, server
+from phoenix.cli import audit, experiment, guard, ledger, load, output, pipeline, server
 from phoenix.cli.exits import exit_code
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(guard.app, name="guard")
 app.add_typer(load.app, name="load")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")

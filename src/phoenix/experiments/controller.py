@@ -18,14 +18,16 @@ from typing import Any
 import structlog
 
 from phoenix.base.clock import Clock
-from phoenix.base.errors import Conflict, PhoenixError
+from phoenix.base.errors import Conflict, PhoenixError, Unavailable
 from phoenix.collectors.service import CollectorsService
-from phoenix.experiments import deployment, lifecycle, preflight, rules, store
+from phoenix.experiments import deployment, guarding, lifecycle, preflight, rules, store
+from phoenix.experiments.checking import QueryChecks
 from phoenix.experiments.evidence import Evidence
 from phoenix.experiments.lifecycle import Checked, Conclude, Deploy, Fail, Move, World
-from phoenix.experiments.model import RULES_VERSION, Experiment, Phase, State, Verdict
+from phoenix.experiments.model import RULES_VERSION, Experiment, Guardrail, Phase, State, Verdict
 from phoenix.experiments.service import CONTROLLER, ExperimentsService
 from phoenix.experiments.timeline import intervals
+from phoenix.guard.outcome import Outcome
 from phoenix.measurement.model import Tick
 from phoenix.measurement.service import MeasurementService
 from phoenix.safety.service import SafetyService
@@ -55,6 +57,7 @@ class _Watched:
     samples_after: int = 0
     samples: list[Any] = field(default_factory=list)
     check: asyncio.Task[preflight.Report] | None = None
+    queries: asyncio.Task[Outcome] | None = None
     looked_after: int = -1
     last: Tick | None = None
 
@@ -71,6 +74,7 @@ class Controller:
         measurement: MeasurementService,
         collectors: CollectorsService,
         experiments: ExperimentsService,
+        checks: QueryChecks,
         data_dir: Path,
         meter_url: str,
     ) -> None:
@@ -80,6 +84,7 @@ class Controller:
         self._measurement = measurement
         self._collectors = collectors
         self._experiments = experiments
+        self._checks = checks
         self._data_dir = data_dir
         self._meter_url = meter_url
         self._leases = Leases(database)
@@ -133,8 +138,9 @@ class Controller:
 
     def _forget(self, experiment_id: str) -> None:
         watched = self._watched.pop(experiment_id)
-        if watched.check is not None:
-            watched.check.cancel()
+        for task in (watched.check, watched.queries):
+            if task is not None:
+                task.cancel()
 
     async def _step(self, experiment: Experiment, killed: bool) -> str:
         watched = self._watched.setdefault(experiment.id, _Watched())
@@ -153,9 +159,14 @@ class Controller:
         await self._fold(experiment, watched)
         now = self._clock.now()
         verdict: Verdict | None = None
+        checking = False
         if experiment.state in (State.RUNNING, State.ANALYZING):
             finished = _is_over(experiment, now)
             verdict = rules.judge(spec, watched.evidence, finished=finished)
+            if experiment.state is State.ANALYZING and _has_to_be_checked(experiment, verdict):
+                queries = self._about_queries(experiment, watched)
+                checking = queries is None
+                verdict = rules.judge(spec, watched.evidence, finished=finished, queries=queries)
         return World(
             experiment=experiment,
             now=now,
@@ -166,7 +177,25 @@ class Controller:
             warmup_done=watched.evidence.warmup_done(spec),
             verdict=verdict,
             waiting=rules.waiting(spec, watched.evidence),
+            checking=checking,
         )
+
+    def _about_queries(self, experiment: Experiment, watched: _Watched) -> Guardrail | None:
+        """The guardrail of alerts and dashboards; None while they are being checked."""
+        if watched.queries is None:
+            watched.queries = asyncio.create_task(self._checks.frozen(experiment, watched.evidence))
+        if not watched.queries.done():
+            return None
+        error = watched.queries.exception()
+        if error is None:
+            return guarding.guardrail(watched.queries.result())
+        if isinstance(error, Unavailable):
+            watched.queries = None  # the next cycle tries again
+            return None
+        if not isinstance(error, PhoenixError):
+            log.error("alerts and dashboards were not checked", error=repr(error))
+        why = error.message if isinstance(error, PhoenixError) else "a mistake of ours, see the log"
+        return guarding.guardrail(None, why.rstrip("."))
 
     async def _fold(self, experiment: Experiment, watched: _Watched) -> None:
         if experiment.state is State.PENDING or experiment.phase is Phase.VALIDATED:
@@ -221,6 +250,9 @@ class Controller:
             case Conclude(verdict):
                 async with self._database.transaction() as tx:
                     await self._look(tx, experiment, watched, verdict)
+                    if watched.queries is not None and watched.queries.exception() is None:
+                        outcome = watched.queries.result().to_dict()
+                        await store.save_outcome(tx, experiment.id, outcome)
                     await self._experiments.move(
                         tx, experiment, State.COMPLETED, None,
                         reason=verdict.sentence, actor=CONTROLLER, now=now, verdict=verdict,
@@ -273,6 +305,11 @@ class Controller:
                 for member, use in watched.evidence.use.items()
             },
         }
+
+
+def _has_to_be_checked(experiment: Experiment, verdict: Verdict | None) -> bool:
+    """Whether alerts and dashboards may still decide; an abort needs no further reason."""
+    return experiment.spec.guard is not None and verdict is not None and not verdict.aborted
 
 
 def _is_over(experiment: Experiment, now: datetime) -> bool:

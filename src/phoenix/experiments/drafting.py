@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from phoenix.base.errors import Invalid
+from phoenix.experiments import guarding
+from phoenix.experiments import sentences as say
+from phoenix.experiments.guarding import Asked
 from phoenix.experiments.model import PROFILES, Arm, Criteria, Profile, Spec
 from phoenix.experiments.request import ArmRequest, ExperimentRequest
+from phoenix.guard import critical as named
 from phoenix.pipelines import catalog, critical, render
 from phoenix.pipelines.importer import import_config
 from phoenix.pipelines.lint import lint
@@ -22,6 +26,7 @@ class Draft:
     experiment_id: str
     spec: Spec
     notes: tuple[str, ...]
+    asked: Asked | None = None
 
 
 class LintFailed(Invalid):
@@ -37,7 +42,8 @@ def draft(request: ExperimentRequest, experiment_id: str) -> Draft:
     profile = _profile(request.profile)
     baseline, notes_b = _arm(request.baseline, "baseline")
     candidate, notes_c = _arm(request.candidate, "candidate")
-    rules = _rules(request.critical)
+    asked = None if request.guard is None else guarding.asked(request.guard)
+    rules, notes_r = _with_named(_rules(request.critical), asked)
     criteria = _criteria(profile.criteria, request)
     chosen: dict[str, Any] = {
         "interval_s": request.interval_s,
@@ -53,14 +59,28 @@ def draft(request: ExperimentRequest, experiment_id: str) -> Draft:
         criteria=criteria,
         load=_load(request),
         redact=request.redact,
+        guard=None if asked is None else asked.frozen(),
         seed=request.load.seed if request.load else 0,
         **{key: value for key, value in chosen.items() if value is not None},
     )
     for arm in (baseline, candidate):
         # Renders once, so that a parameter out of range is refused here and not half-way.
         render.production(pipeline_of(arm), dict(arm.parameters), rules, spec.interval_s)
-    notes = notes_b + notes_c + _totals(candidate, request)
-    return Draft(experiment_id=experiment_id, spec=spec, notes=notes)
+    notes = notes_b + notes_c + _totals(candidate, request) + notes_r
+    return Draft(experiment_id=experiment_id, spec=spec, notes=notes, asked=asked)
+
+
+def _with_named(
+    rules: tuple[CriticalRule, ...], asked: Asked | None
+) -> tuple[tuple[CriticalRule, ...], tuple[str, ...]]:
+    """The critical list with the processes that rules and dashboards ask for by name."""
+    if asked is None:
+        return rules, ()
+    longer = named.added_to(rules, named.named_by(asked.queries, asked.backend))
+    added = [str(rule) for rule in longer[len(rules) :]]
+    if not added:
+        return rules, ()
+    return longer, (f"critical because rules or dashboards name them: {say.listed(added, 8)}",)
 
 
 def _totals(candidate: Arm, request: ExperimentRequest) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ class World:
     warmup_done: bool
     verdict: Verdict | None
     waiting: str
+    checking: bool = False  # alerts and dashboards, before the verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,8 @@ def _running(world: World) -> Plan:
 def _analyzing(world: World) -> Plan:
     if world.verdict is None:
         return Plan(Fail("the evidence is gone: no verdict can be computed"), "nothing to judge")
+    if world.checking:
+        return Plan(None, "checking alerts and dashboards against what both arms emitted")
     return Plan(Conclude(world.verdict), world.verdict.sentence)
 
 

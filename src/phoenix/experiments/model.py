@@ -25,7 +25,7 @@ Claim = Literal["window", "long_run"]
 Outcome = Literal["adopt_candidate", "keep_baseline", "needs_tuning", "inconclusive"]
 
 #: Changes whenever a rule, formula or margin of the verdict changes; stored with every look.
-RULES_VERSION = "2026-11-1"
+RULES_VERSION = "2026-11-2"
 
 #: A candidate that emits more than this share of the baseline in a batch is aborted; the betting
 #: e-process is bounded by the same number.
@@ -136,6 +136,9 @@ class Spec:
     load: Mapping[str, object] | None = None
     redact: bool = True
     seed: int = 0
+    #: What is asked of both arms before a promotion: the backend, the number of queries and their
+    #: SHA-256 (the queries are rows of their own); None when alerts and dashboards are not checked.
+    guard: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         _check_texts(self)
@@ -205,6 +208,8 @@ class Spec:
             "load": None if self.load is None else dict(self.load),
             "redact": self.redact,
             "seed": self.seed,
+            # Left out where there is none, so that older specifications keep their hash.
+            **({} if self.guard is None else {"guard": dict(self.guard)}),
         }
 
     @classmethod

@@ -113,3 +113,19 @@ SELECT count(*) AS n FROM experiments
 WHERE change_sha256 = %(change)s
   AND config ->> 'claim' = 'long_run'
   AND (started_at IS NOT NULL OR completed_at IS NULL);
+
+-- insert_asked --
+INSERT INTO experiment_queries (experiment_id, asked) VALUES (%(id)s, %(asked)s)
+ON CONFLICT DO NOTHING;
+
+-- asked --
+SELECT asked, outcome FROM experiment_queries WHERE experiment_id = %(id)s;
+
+-- save_outcome --
+-- Judged once: a later judgement of the same queries would see other series.
+UPDATE experiment_queries SET outcome = %(outcome)s
+WHERE experiment_id = %(id)s AND outcome IS NULL;
+
+-- last_statistics --
+SELECT statistics FROM experiment_looks WHERE experiment_id = %(id)s
+ORDER BY number DESC LIMIT 1;

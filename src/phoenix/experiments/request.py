@@ -45,4 +45,5 @@ class ExperimentRequest:
     min_recall_top_k: float | None = None
     load: LoadRequest | None = None
     redact: bool = True
+    guard: Mapping[str, Any] | None = None  # queries and backend, as `guarding.Asked` writes them
     allow_lost_totals: bool = False  # report what the candidate's totals lose; do not require it

@@ -43,10 +43,14 @@ CRASHES_MAX = 3
 _AGAINST_THE_CANDIDATE = ("reduction", "conservation")
 
 
-def judge(spec: Spec, evidence: Evidence, finished: bool = False) -> Verdict | None:
+def judge(
+    spec: Spec, evidence: Evidence, finished: bool = False, queries: Guardrail | None = None
+) -> Verdict | None:
     """The verdict, or None while the evidence is not complete.
 
     Args:
+        queries: what became of alerts and dashboards, once they were checked; they are checked
+            last, against all that both arms emitted, and decide with the other guardrails.
         finished: no tick will follow (the run's time is over); the last tick of the specification
             is recognised without it.
     """
@@ -59,7 +63,7 @@ def judge(spec: Spec, evidence: Evidence, finished: bool = False) -> Verdict | N
     guardrails = measure.all_of(spec, evidence)
     if not finished and not _complete(spec, guardrails):
         return None
-    return _concluded(spec, evidence, guardrails)
+    return _concluded(spec, evidence, guardrails, queries)
 
 
 def waiting(spec: Spec, evidence: Evidence) -> str:
@@ -203,7 +207,10 @@ def _aborted(spec: Spec, evidence: Evidence, reason: str) -> Verdict:
     )
 
 
-def _concluded(spec: Spec, evidence: Evidence, guardrails: tuple[Guardrail, ...]) -> Verdict:
+def _concluded(
+    spec: Spec, evidence: Evidence, guardrails: tuple[Guardrail, ...], queries: Guardrail | None
+) -> Verdict:
+    guardrails += () if queries is None else (queries,)
     enforced = [guardrail for guardrail in guardrails if guardrail.enforced]
     failed = [guardrail for guardrail in enforced if guardrail.passed is False]
     unknown = [guardrail for guardrail in enforced if guardrail.passed is None]
@@ -222,13 +229,20 @@ def _concluded(spec: Spec, evidence: Evidence, guardrails: tuple[Guardrail, ...]
     return Verdict(
         outcome=outcome,
         scope=spec.claim,
-        sentence=f"{sentence}. {say.NOT_CHECKED}",
+        sentence=f"{sentence}. {_about_queries(spec, queries)}",
         reasons=tuple(
             f"{g.name}: {g.measured}, required {g.required}. {g.sentence}" for g in decisive
         ),
         guardrails=guardrails,
         long_run=still_needed(spec, evidence) if spec.claim == "window" else None,
     )
+
+
+def _about_queries(spec: Spec, queries: Guardrail | None) -> str:
+    """The end of every verdict's sentence: what is known of alerts and dashboards."""
+    if queries is not None:
+        return queries.sentence
+    return say.NOT_CHECKED if spec.guard is None else say.BEING_CHECKED
 
 
 def _outcome(

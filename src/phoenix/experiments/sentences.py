@@ -8,7 +8,8 @@ SCOPES = {
     "window": "on this host, in this window",
     "long_run": "in the long run, on hosts like this one",
 }
-NOT_CHECKED = "Alerts and dashboards were not checked."
+NOT_CHECKED = "Alerts and dashboards not checked."
+BEING_CHECKED = "Alerts and dashboards are checked next."
 
 
 def share(value: float) -> str:

@@ -110,6 +110,8 @@ class ExperimentsService:
                     f"There is already an experiment named '{draft.spec.name}'.",
                     remedy="Choose another --name, or none.",
                 )
+            if draft.asked is not None:
+                await store.insert_asked(tx, experiment.id, draft.asked.to_dict())
             await store.insert_transition(
                 tx, experiment.id, None, State.PENDING, Phase.VALIDATED,
                 reason="created", actor=actor, now=now,

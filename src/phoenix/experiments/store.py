@@ -247,6 +247,30 @@ async def attempts(tx: Transaction, change_sha256: str) -> int:
     return int(row["n"])
 
 
+async def insert_asked(tx: Transaction, experiment_id: str, asked: Mapping[str, Any]) -> None:
+    """Keep the queries that are to be checked."""
+    await tx.execute(_Q["insert_asked"], {"id": experiment_id, "asked": jsonb(dict(asked))})
+
+
+async def asked(
+    tx: Transaction, experiment_id: str
+) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
+    """The queries to be checked and what became of them, or None when none are."""
+    row = await tx.fetch_one(_Q["asked"], {"id": experiment_id})
+    return (row["asked"], row["outcome"]) if row else None
+
+
+async def save_outcome(tx: Transaction, experiment_id: str, outcome: Mapping[str, Any]) -> None:
+    """Keep what became of the queries, once."""
+    await tx.execute(_Q["save_outcome"], {"id": experiment_id, "outcome": jsonb(dict(outcome))})
+
+
+async def last_statistics(tx: Transaction, experiment_id: str) -> dict[str, Any] | None:
+    """The evidence as the last look kept it; None before the first."""
+    row = await tx.fetch_one(_Q["last_statistics"], {"id": experiment_id})
+    return row["statistics"] if row else None
+
+
 def _experiment(row: Mapping[str, Any]) -> Experiment:
     return Experiment(
         id=row["id"],

@@ -69,10 +69,11 @@ class Compared:
     baseline: str = ""
     candidate: str = ""
     lost: tuple[dict[str, str], ...] = ()  # label sets that only the baseline answers, some of them
+    missed: tuple[str, ...] = ()  # executables whose series only the baseline has for it
 
 
-def compare(query: Query, baseline: Side, candidate: Side) -> Compared:
-    """What becomes of a query."""
+def compare(query: Query, baseline: Side, candidate: Side, name_label: str = "") -> Compared:
+    """What becomes of a query; `name_label` is the label that names executables."""
     told = _Told(query, baseline, candidate)
     answer, reason = told.answer()
     return Compared(
@@ -81,6 +82,7 @@ def compare(query: Query, baseline: Side, candidate: Side) -> Compared:
         baseline=_in_words(baseline.result),
         candidate=_in_words(candidate.result),
         lost=told.lost_labels() if answer in (Answer.SILENT, Answer.CHANGES) else (),
+        missed=told.missed(name_label),
     )
 
 
@@ -115,6 +117,13 @@ class _Told:
             return ()
         rows = np.flatnonzero(self._lost)[:_NAMED_MAX]
         return tuple(_labels(self._first, int(row)) for row in rows)
+
+    def missed(self, label: str) -> tuple[str, ...]:
+        """Values of a label that selectors find in the baseline only."""
+        found: set[str] = set()
+        for ours, theirs in zip(*(side.found for side in self._sides), strict=True):
+            found |= _values_of(ours.vector, label) - _values_of(theirs.vector, label)
+        return tuple(sorted(found - {""}))
 
     def _asks_anything(self) -> bool:
         """Whether any selector finds something in the baseline, or in the candidate."""

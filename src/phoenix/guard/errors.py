@@ -1,14 +1,16 @@
 """How the guard refuses.
 
 PhoenixError
-└── Invalid
-    ├── UnknownBackend      no such preset or setting
-    └── UnreadableQueries   a file or folder of rules or dashboards that holds none
+├── Invalid
+│   ├── UnknownBackend      no such preset or setting
+│   └── UnreadableQueries   a file or folder of rules or dashboards that holds none
+└── Conflict
+    └── NothingEmitted      the experiment has not measured anything yet
 """
 
 from __future__ import annotations
 
-from phoenix.base.errors import Invalid
+from phoenix.base.errors import Conflict, Invalid
 
 
 class UnknownBackend(Invalid):
@@ -17,3 +19,7 @@ class UnknownBackend(Invalid):
 
 class UnreadableQueries(Invalid):
     """There are no rules or dashboards to be read there."""
+
+
+class NothingEmitted(Conflict):
+    """Neither arm has emitted anything yet."""

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from phoenix.guard import answers, matching, promql, series, variables
+from phoenix.guard import answers, matching, names, promql, series, variables
 from phoenix.guard.answers import Answer, Compared, Side
 from phoenix.guard.backend import Backend
 from phoenix.guard.columns import WITHHELD, Arm, arms
+from phoenix.guard.critical import NAME
 from phoenix.guard.lookup import Recorded
 from phoenix.guard.matching import CannotJudge, Choices
 from phoenix.guard.model import Query, Variable
@@ -38,6 +39,7 @@ class Finding:
     baseline: str = ""
     candidate: str = ""
     lost: tuple[dict[str, str], ...] = ()
+    missed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -73,6 +75,7 @@ class Judge:
         baseline, candidate = list(baseline), list(candidate)
         self._arms = arms(_series(baseline, backend), _series(candidate, backend))
         self._conserved = frozenset(conserved)
+        self._name_label = names.label_name(backend, NAME) or ""
         self._names = frozenset(name for arm in self._arms for name in _metrics(arm))
         self._conserved_names = _translated([*baseline, *candidate], self._conserved, backend)
 
@@ -92,14 +95,14 @@ class Judge:
         resolvers = tuple(
             Resolver(arm, self._names, recorded, self._conserved_names) for arm in self._arms
         )
-        return [_finding(query, resolvers) for query in queries]
+        return [_finding(query, resolvers, self._name_label) for query in queries]
 
 
-def _finding(query: Query, resolvers: tuple[Resolver, ...]) -> Finding:
+def _finding(query: Query, resolvers: tuple[Resolver, ...], name_label: str) -> Finding:
     if query.unreadable:
         return Finding(query=query, answer=Answer.UNKNOWN, reason=query.unreadable)
     try:
-        compared = _compared(query, resolvers)
+        compared = _compared(query, resolvers, name_label)
     except CannotJudge as reason:
         return Finding(query=query, answer=Answer.UNKNOWN, reason=str(reason))
     except promql.Unparsable as reason:
@@ -112,10 +115,11 @@ def _finding(query: Query, resolvers: tuple[Resolver, ...]) -> Finding:
         baseline=compared.baseline,
         candidate=compared.candidate,
         lost=compared.lost,
+        missed=compared.missed,
     )
 
 
-def _compared(query: Query, resolvers: tuple[Resolver, ...]) -> Compared:
+def _compared(query: Query, resolvers: tuple[Resolver, ...], name_label: str) -> Compared:
     tree = promql.parse(query.expr)
     baseline, candidate = resolvers
     # What may be chosen today is chosen from, in both arms.
@@ -128,7 +132,7 @@ def _compared(query: Query, resolvers: tuple[Resolver, ...]) -> Compared:
         theirs = _side(tree, choices, candidate)
     except EngineRefuses as reason:
         return Compared(answer=Answer.SILENT, reason=f"it would end in an error: {reason}")
-    return answers.compare(query, ours, theirs)
+    return answers.compare(query, ours, theirs, name_label)
 
 
 def _side(tree: Any, choices: Choices, resolver: Resolver) -> Side:

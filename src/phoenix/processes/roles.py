@@ -101,6 +101,7 @@ async def _controller(settings: Settings, stop: asyncio.Event) -> None:
             measurement=services.measurement,
             collectors=services.collectors,
             experiments=services.experiments,
+            checks=services.checks,
             data_dir=settings.data_dir,
             meter_url=settings.meter_url,
         ).run(stop)

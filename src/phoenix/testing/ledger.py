@@ -27,6 +27,8 @@ OBSERVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "meter_subscriptions": ("arm_states", "run_baseline", "run_candidate"),
         "ticks": ("*",),
         "meter_names": ("*",),
+        "meter_emitted": ("*",),
+        "experiment_queries": (),
         "leases": ("*",),
         "ledger_outbox": ("*",),
         "ledger_entries": ("*",),

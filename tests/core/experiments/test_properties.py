@@ -68,7 +68,7 @@ def test_an_end_is_always_a_verdict_and_never_adopts_against_a_guardrail(
 ) -> None:
     verdict = judge(ASKED, _evidence(history), finished=True)
     assert verdict is not None
-    assert verdict.sentence.endswith("Alerts and dashboards were not checked.")
+    assert verdict.sentence.endswith("Alerts and dashboards not checked.")
     if verdict.outcome == "adopt_candidate":
         assert all(g.passed for g in verdict.guardrails if g.enforced)
     if verdict.outcome == "inconclusive" and not verdict.aborted:

@@ -56,7 +56,7 @@ def test_a_cheap_and_faithful_candidate_is_adopted_once_coverage_is_settled() ->
     assert verdict.sentence == (
         "Adopt the candidate, on this host, in this window. The candidate saves 85.0 % of the"
         f" series (required: 30 %) and keeps to every guardrail over {at} ticks. Alerts and"
-        " dashboards were not checked."
+        " dashboards not checked."
     )
     assert verdict.long_run is not None
     assert "11 hosts" in verdict.long_run

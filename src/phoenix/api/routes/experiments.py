@@ -18,6 +18,7 @@ from phoenix.api.queries import Whole
 from phoenix.base.errors import Unavailable
 from phoenix.base.ids import EXPERIMENT_ID
 from phoenix.experiments.errors import ExperimentNotFound
+from phoenix.experiments.guarding import QUERIES_MAX, asked
 from phoenix.experiments.model import State
 from phoenix.experiments.request import ArmRequest, ExperimentRequest, LoadRequest
 from phoenix.wiring import Services
@@ -50,6 +51,14 @@ class LoadBody(StrictBody):
     count: int | None = Field(None, ge=1, le=10_000)
 
 
+class QueriesBody(StrictBody):
+    """Queries of rules and dashboards as the command line reads them from files, and the backend
+    that they are asked of."""
+
+    queries: list[dict[str, Any]] = Field(min_length=1, max_length=QUERIES_MAX)
+    backend: dict[str, Any] = Field(default_factory=dict)
+
+
 class CreateBody(StrictBody):
     """What to try."""
 
@@ -68,6 +77,7 @@ class CreateBody(StrictBody):
     load: LoadBody | None = None
     redact: bool = True
     allow_lost_totals: bool = False
+    guard: QueriesBody | None = None
 
     def to_request(self) -> ExperimentRequest:
         """The same, in the words of the service."""
@@ -75,7 +85,8 @@ class CreateBody(StrictBody):
             baseline=ArmRequest(**self.baseline.model_dump()),
             candidate=ArmRequest(**self.candidate.model_dump()),
             load=LoadRequest(**self.load.model_dump()) if self.load else None,
-            **self.model_dump(exclude={"baseline", "candidate", "load"}),
+            guard=self.guard.model_dump() if self.guard else None,
+            **self.model_dump(exclude={"baseline", "candidate", "load", "guard"}),
         )
 
 
@@ -192,6 +203,17 @@ async def stop(request: Request, experiment_id: str) -> dict[str, Any]:
     services = _services(request)
     await services.experiments.cancel(experiment_id, _ACTOR, body.reason)
     return await services.experiments.described(experiment_id)
+
+
+@router.post("/{experiment_id}/guard", openapi_extra=in_schema(QueriesBody))
+async def guard(request: Request, experiment_id: str) -> dict[str, Any]:
+    """Whether alerts and dashboards still answer with the candidate in place of the baseline.
+
+    Resolved against what both arms have emitted so far, not evaluated; nothing is changed.
+    """
+    _checked(experiment_id)
+    body = await read(request, QueriesBody)
+    return await _services(request).checks.check(experiment_id, asked(body.model_dump()))
 
 
 async def _stream(request: Request, services: Services, experiment_id: str) -> AsyncIterator[str]:
