@@ -37,7 +37,7 @@ def main() -> None:
     """Measure, print, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recording", type=Path)
-    parser.add_argument("--arms", nargs="+", help="those whose names contain one of these")
+    parser.add_argument("--arms", nargs="+", help="only those of these names")
     parser.add_argument("--every", type=int, default=1, help="use one in so many scrapes")
     parser.add_argument("--collector", type=Path, help="a built one, instead of ours")
     parser.add_argument("--json", type=Path)
@@ -49,7 +49,7 @@ def main() -> None:
     chosen = [
         arm
         for arm in arms.arms(manifest.interval_s * asked.every)
-        if not asked.arms or any(name in arm.name for name in asked.arms)
+        if not asked.arms or arm.name in asked.arms
     ]
     names = {arms.BASELINE, *(arm.scrape for arm in chosen)}
     read_once = read(folder, manifest, names, asked.every)
