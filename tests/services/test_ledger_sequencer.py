@@ -539,6 +539,18 @@ def test_only_the_owner_can_read_the_key(world: World) -> None:
     assert world.folder.stat().st_mode & 0o077 == 0
 
 
+def test_what_waits_when_the_ledger_ends_is_still_sequenced(world: World) -> None:
+    async def live_and_end() -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await Sequencer(world.database, world.signer).run(stop)
+
+    world.record(5)
+    world.do(live_and_end())
+    world.assert_whole()
+    assert world.sql("SELECT count(*) FROM leases WHERE expires_at > now()").strip() == "0"
+
+
 # When the ledger does not get on.
 
 

@@ -47,6 +47,8 @@ BUSY_S = 0.02
 IDLE_S = 0.2
 #: While entries come without end, their words are made searchable this often.
 WORDS_S = 0.5
+#: A supervisor that ends us waits longer than that.
+FINISH_WITHIN_S = 3.0
 #: As often is a checkpoint kept outside, and at the end.
 ANCHOR_S = 300.0
 #: After evidence that does not agree with itself nothing gets better by trying.
@@ -104,6 +106,7 @@ class Sequencer:
                 await asyncio.wait_for(stop.wait(), pause_s)
             except TimeoutError:
                 continue
+        await self._finish()
         await self._release()
 
     async def run_cycle(self) -> int:
@@ -286,6 +289,15 @@ class Sequencer:
                     f"{each.path} holds another root of the first {kept.size} entries.",
                     remedy=FSCK,
                 )
+
+    async def _finish(self) -> None:
+        """Sequence what still waits: a start long after would find it old, and refuse changes."""
+        try:
+            async with asyncio.timeout(FINISH_WITHIN_S):
+                while await self.run_cycle():
+                    continue
+        except (PhoenixError, TimeoutError):
+            log.info("what waits is left to the next start")
 
     async def _release(self) -> None:
         try:
