@@ -1,3 +1,5 @@
+//go:build benchmark
+
 package processbudget
 
 import (
@@ -21,7 +23,9 @@ import (
 // other of a host with so many processes, half a per cent of them new in each. The recorded scrapes
 // are played again and again, each time later; only then do their counters fall, which is once in 16.
 //
-//	go test -run xxx -bench . -cpu 1
+//	go test -tags benchmark -run xxx -bench . -cpu 1 ./processor/processbudget
+//
+// It has a tag of its own because the stock filter brings half of the collector with it.
 func BenchmarkScrapes(b *testing.B) {
 	budget := NewFactory()
 	budgetConfig := testConfig(func(c *Config) { c.MaxProcesses, c.MaxCritical = 40, 12 })
