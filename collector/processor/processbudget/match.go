@@ -74,6 +74,36 @@ func is(value, wanted string, below bool) bool {
 	return value == wanted
 }
 
+// cgroupPath is the path in what the scraper reports as process.cgroup, which is the whole of
+// /proc/PID/cgroup (cgroups(7)): a line "hierarchy:controllers:path" for each hierarchy. The unified
+// one (0) counts, else that of systemd, else the first.
+func cgroupPath(content string) string {
+	best, found := "", 0
+	for rest := content; rest != ""; {
+		var line string
+		line, rest, _ = strings.Cut(rest, "\n")
+		number, after, some := strings.Cut(line, ":")
+		controllers, path, all := strings.Cut(after, ":")
+		if !some || !all {
+			continue
+		}
+		worth := 1
+		switch {
+		case number == "0" && controllers == "" && path != "/":
+			worth = 3
+		case controllers == "name=systemd":
+			worth = 2
+		}
+		if worth > found {
+			best, found = path, worth
+		}
+	}
+	if found == 0 {
+		return content
+	}
+	return best
+}
+
 // unitSuffixes are the kinds of systemd units that own processes (systemd.unit(5)).
 var unitSuffixes = []string{".service", ".scope", ".socket", ".mount", ".swap"}
 

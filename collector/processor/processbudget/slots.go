@@ -19,6 +19,7 @@ type slot struct {
 	category int      // of the last holder
 	freed    nanos    // when it became free; 0 if it was never taken
 	outputs  []slotOutputs
+	told     holding // by the mapping, in the scrape before
 }
 
 // slotOutputs are the counters of a slot in one category, by definition.
@@ -118,37 +119,59 @@ func (b *budgeter) freeSlot(h *hostState, e *entity) {
 	}
 }
 
-// writeSlots tells who holds which slot.
+// holding is what the mapping says of a slot.
+type holding struct {
+	pid            int64
+	name, category string
+	reason         string
+}
+
+// writeSlots tells who holds which slot. Of a slot that changed hands it says once, by a point without
+// a value, that the former holding is over: a backend would show both for a while, and refuse to join.
 func (b *budgeter) writeSlots(h *hostState) {
 	var points pmetric.NumberDataPointSlice
-	for i := range h.slots {
-		e := h.slots[i].holder
-		if e == nil || e.scrape != h.scrape {
-			continue
-		}
+	tell := func(number int, held holding) pmetric.NumberDataPoint {
 		if points == (pmetric.NumberDataPointSlice{}) {
-			rm := b.added.AppendEmpty()
-			b.hostAttributes(h, rm.Resource().Attributes())
-			sm := rm.ScopeMetrics().AppendEmpty()
-			sm.Scope().SetName(scopeName)
-			metric := sm.Metrics().AppendEmpty()
-			metric.SetName(b.cfg.Slots.MappingMetric)
-			metric.SetUnit("1")
-			metric.SetDescription("Which process holds which slot; always 1.")
-			points = metric.SetEmptyGauge().DataPoints()
+			points = b.newMapping(h)
 		}
 		dp := points.AppendEmpty()
 		dp.SetTimestamp(pcommon.Timestamp(h.last))
-		dp.SetIntValue(1)
 		at := dp.Attributes()
-		at.PutInt(b.cfg.Slots.Attribute, int64(i+1))
-		at.PutInt("process.pid", e.pid)
-		at.PutStr("process.executable.name", e.id.name)
-		at.PutStr(b.cfg.CategoryAttribute, b.classifier.names[e.class.category])
+		at.PutInt(b.cfg.Slots.Attribute, int64(number))
+		at.PutInt("process.pid", held.pid)
+		at.PutStr("process.executable.name", held.name)
+		at.PutStr(b.cfg.CategoryAttribute, held.category)
 		if b.cfg.ReasonAttribute != "" {
-			at.PutStr(b.cfg.ReasonAttribute, e.reason.String())
+			at.PutStr(b.cfg.ReasonAttribute, held.reason)
 		}
+		return dp
 	}
+	for i := range h.slots {
+		s := &h.slots[i]
+		var now holding
+		if e := s.holder; e != nil && e.scrape == h.scrape {
+			now = holding{pid: e.pid, name: e.id.name, category: b.classifier.names[e.class.category]}
+			if b.cfg.ReasonAttribute != "" {
+				now.reason = e.reason.String()
+			}
+			tell(i+1, now).SetIntValue(1)
+		}
+		if s.told != now && s.told != (holding{}) {
+			tell(i+1, s.told).SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+		}
+		s.told = now
+	}
+}
+
+func (b *budgeter) newMapping(h *hostState) pmetric.NumberDataPointSlice {
+	rm := b.added.AppendEmpty()
+	b.hostAttributes(h, rm.Resource().Attributes())
+	sm := rm.ScopeMetrics().AppendEmpty()
+	sm.Scope().SetName(scopeName)
+	metric := sm.Metrics().AppendEmpty()
+	metric.SetName(b.cfg.Slots.MappingMetric)
+	metric.SetDescription("Which process holds which slot; always 1.")
+	return metric.SetEmptyGauge().DataPoints()
 }
 
 func sortDefinitions(order []*definition) {

@@ -339,6 +339,11 @@ func TestASlotStaysWithItsService(t *testing.T) {
 						continue
 					}
 					for _, dp := range m.Gauge().DataPoints().All() {
+						if dp.Flags().NoRecordedValue() {
+							over, _ := dp.Attributes().Get("process.pid")
+							text += fmt.Sprintf("not %d ", over.Int())
+							continue
+						}
 						slot, _ := dp.Attributes().Get("process.slot")
 						pid, _ := dp.Attributes().Get("process.pid")
 						text += fmt.Sprintf("%d=%d ", slot.Int(), pid.Int())
@@ -355,10 +360,10 @@ func TestASlotStaysWithItsService(t *testing.T) {
 	assert.Equal(t, "1=1 2=2 ", slots(h.scrape(a, b, c)))
 	restarted := h.process(9, "b", time.Second, 40)
 	step(10, 0, 0)
-	assert.Equal(t, "1=1 2=9 ", slots(h.scrape(a, c, restarted)), "the same service, the same slot")
+	assert.Equal(t, "1=1 2=9 not 2 ", slots(h.scrape(a, c, restarted)), "the same service, the same slot")
 	step(0, 0, 100)
 	restarted.io[1] += 50
-	assert.Equal(t, "1=3 2=9 ", slots(h.scrape(a, c, restarted)), "c takes the place of a")
+	assert.Equal(t, "1=3 not 1 2=9 ", slots(h.scrape(a, c, restarted)), "c takes the place of a")
 }
 
 // TestTheHostsBusyTimeIsAccountedFor: what no process shows is in a category of its own, and the
@@ -457,4 +462,21 @@ func TestWhatEndedLingers(t *testing.T) {
 	d, e := h.process(3, "shown d", time.Hour, 0), h.process(4, "shown e", time.Hour, 0)
 	named(h.scrape(a, b, d))
 	assert.Len(t, named(h.scrape(b, d, e)), 3, "no more than the budget")
+}
+
+func TestThePathOfACgroup(t *testing.T) {
+	for content, want := range map[string]string{
+		"0::/system.slice/nginx.service": "/system.slice/nginx.service",
+		"0::/":                           "/",
+		"12:cpu,cpuacct:/a\n1:name=systemd:/system.slice/b.service\n0::/": "/system.slice/b.service",
+		"4:memory:/docker/ff\n3:cpu:/docker/ff":                           "/docker/ff",
+		"0::/system.slice/x.service\n1:name=systemd:/other":               "/system.slice/x.service",
+		"/already/a/path": "/already/a/path",
+		"":                "",
+	} {
+		assert.Equal(t, want, cgroupPath(content), "%q", content)
+	}
+	assert.Equal(t, "nginx.service", unitOf("/system.slice/nginx.service"))
+	assert.Equal(t, "a.scope", unitOf("/user.slice/user-0.slice/a.scope/leaf"))
+	assert.Empty(t, unitOf("/user.slice"))
 }

@@ -174,7 +174,7 @@ func (r *reader) identify(resource pcommon.Resource) (pid int64, ok bool) {
 			r.id.owner = value.Str()
 			continue
 		case "process.cgroup":
-			r.id.cgroup = value.Str()
+			r.id.cgroup = cgroupPath(value.Str())
 			continue
 		case "process.command_line":
 			if r.classifier.readsCommandLine {

@@ -74,7 +74,7 @@ func (cfg *Config) checkBudget(c *complaints) {
 	}
 	switch {
 	case cfg.MaxCritical < 0:
-		c.add("max_critical", "%d is negative; set 0 to let critical processes take all of max_processes", cfg.MaxCritical)
+		c.add("max_critical", "%d is negative; set 0 for three quarters of max_processes", cfg.MaxCritical)
 	case cfg.MaxCritical > max(cfg.MaxProcesses, 0):
 		c.add("max_critical", "%d is more than the %d of max_processes; raise max_processes, or lower max_critical", cfg.MaxCritical, cfg.MaxProcesses)
 	}
