@@ -133,3 +133,21 @@ def test_remainders_never_fall_and_are_exact_in_plain_increase(
 def test_raw_counters_lose_what_processes_used_before_they_were_first_seen(raw: Replayed) -> None:
     lost = raw.asked("increase", "process.cpu.time", modifier=" anchored")
     assert lost < 0.95 * raw.true["process.cpu.time"]
+
+
+JOIN = (
+    'sum by (process_slot) (rate(process_cpu_time_seconds_total{process_slot!=""}[1m]))'
+    " * on (process_slot) group_left (process_executable_name) process_slot_info"
+)
+
+
+def test_the_name_behind_a_slot_can_be_joined_at_any_time(
+    budgeted: Replayed, request: pytest.FixtureRequest
+) -> None:
+    _, slots = request.node.callspec.params["budgeted"]
+    span_s = (budgeted.until_ms - budgeted.after_ms) / 1e3
+    for part in range(2, 10):
+        # Were a former holder still shown beside the present one, this would be refused.
+        found = budgeted.prometheus.ask(JOIN, at_s=budgeted.after_ms / 1e3 + span_s * part / 9)
+        assert bool(found) == slots
+        assert all(each.labels["process_executable_name"] for each in found)
