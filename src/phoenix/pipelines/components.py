@@ -57,8 +57,8 @@ FIELDS: dict[str, frozenset[str]] = {
     "process_budget": frozenset((
         "max_processes", "max_critical", "critical", "categories", "other_category",
         "unseen_category", "category_attribute", "reason_attribute", "host_attributes", "top",
-        "hysteresis", "hog", "anomaly", "tiers", "adaptive", "slots", "temporality", "linger", "gauges",
-        "storage", "save_every", "stale_after", "max_tracked", "scrape_window",
+        "hysteresis", "hog", "anomaly", "tiers", "adaptive", "slots", "temporality", "linger",
+        "gauges", "storage", "save_every", "stale_after", "max_tracked", "scrape_window",
     )),
     "resource": frozenset(("attributes",)),
     "transform": frozenset((
