@@ -77,10 +77,11 @@ def aggregate(vector: Vector, how: Aggregation, conserved: frozenset[int]) -> Ve
         first,
         labels=labels,
         origin=np.where(is_known, of_values(value), origin),
-        sure=groups.any(vector.sure),
+        sure=groups.any(vector.sure) | (vector.some and len(groups.starts) == 1),
         value=value,
         foreign=foreign,
         total=None,
+        some=vector.some,
     )
 
 
@@ -135,4 +136,6 @@ def _selected(
         value=np.where(all_chosen, vector.value, np.nan),
         foreign=foreign,
         total=None,
+        # One of a group is chosen, whichever it is.
+        some=vector.is_there and how.op != "limit_ratio" and not how.parameter < 1,
     )

@@ -226,9 +226,9 @@ class _Told:
         """Whether an alert that does not fire for sure today would."""
         assert self._first is not None
         assert self._second is not None
-        if self._query.kind != "alert" or self._query.thresholded or self._first.sure.any():
+        if self._query.kind != "alert" or self._query.thresholded or self._first.is_there:
             return False
-        return bool(self._second.sure.any())
+        return self._second.is_there
 
     def _change(self) -> str:
         assert self._second is not None

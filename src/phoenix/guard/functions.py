@@ -31,7 +31,7 @@ _TEMPLATE = re.compile(r"\$(?:(\d+)|\{(\d+|\w+)\}|(\$))")
 
 def absent(vector: Vector, groups: tuple[tuple[Matcher, ...], ...]) -> Vector:
     """One element, with what the selector demanded by equality, when there is nothing."""
-    if vector.sure.any():
+    if vector.is_there:
         return empty(vector.words)
     if vector.foreign is not None:
         return empty(vector.words, mix(vector.foreign, vector.digest(), hash_of("absent")))

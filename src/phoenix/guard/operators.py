@@ -185,7 +185,8 @@ def _computed(op: str, many: Vector, one: Vector, how: Matching, *, swapped: boo
     """`many` is the side whose elements give the result its shape."""
     step = mix(hash_of(op), int(swapped), int(how.returns_bool))
     many_keys, one_keys = how.keys(many), how.keys(one)
-    _refuse_several(one_keys[one.sure], "one" if how.many else "right")
+    if many.sure.any():  # the engine does not look at one side when the other is empty
+        _refuse_several(one_keys[one.sure], "one" if how.many else "right")
     if not how.many:
         _refuse_several(many_keys[many.sure & np.isin(many_keys, one_keys)], "left")
     found, at = _partners(many_keys, one_keys)

@@ -37,7 +37,10 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
-    """Elements as columns; a value that is not known is NaN."""
+    """Elements as columns; a value that is not known is NaN.
+
+    `some` says that at least one element is there for sure, whichever it is (`topk`).
+    """
 
     words: Words
     labels: dict[str, Codes]
@@ -46,11 +49,17 @@ class Vector:
     value: Values
     foreign: int | None = None
     total: Total | None = None
+    some: bool = False
 
     @property
     def size(self) -> int:
         """How many elements are known."""
         return len(self.origin)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is an element whatever the values are."""
+        return self.some or bool(self.sure.any())
 
     def keys(self, only: Iterable[str] | None = None) -> Hashes:
         """The key of each element's labels, or of those in `only`."""
@@ -65,6 +74,7 @@ class Vector:
             sure=self.sure[rows],
             value=self.value[rows],
             total=None,
+            some=False,
         )
 
     def without(self, dropped: Iterable[str]) -> Vector:
@@ -180,4 +190,5 @@ def joined(first: Vector, second: Vector) -> Vector:
         sure=np.concatenate((first.sure, second.sure)),
         value=np.concatenate((first.value, second.value)),
         foreign=foreign,
+        some=first.some or second.some,
     )

@@ -54,6 +54,10 @@ TOTALS = ("process.cpu.time", "process.memory.usage")
         (f'absent_over_time({MEM}{{{NAME}="etcd"}}[10m])', "would fire"),
         (f'absent({MEM}{{{NAME}="nginx"}})', "same"),
         (f'absent({MEM}{{{NAME}="etcd"}} > 0)', "would fire"),
+        # One of four is chosen, whichever it is: it fires today.
+        (f'topk(1, {MEM}{{{NAME}!="bash"}})', "answer changes"),
+        (f"absent(topk(1, {MEM}))", "fewer series, same answer"),
+        (f'absent(max(topk(1, {MEM}{{{NAME}="etcd"}})))', "would fire"),
         (f'absent({MEM}{{{NAME}=~"etcd|nginx"}})', "fewer series, same answer"),
         (f"absent({MEM})", "fewer series, same answer"),
         # Counting.
