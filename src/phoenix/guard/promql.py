@@ -6,6 +6,7 @@ and `anchored` it does not know, and says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -44,6 +45,12 @@ _OPERATORS: dict[str, Operator] = {
 _NAME = "__name__"
 
 LONGEST = 20_000  # characters; what is longer is no expression that somebody wrote
+#: The parser recurses on the machine's stack and would take the process with it, so that what is
+#: nested deeper, or chained longer, never reaches it. It bears some 2,000 of either.
+DEEPEST = 100
+OPERATORS_MAX = 400
+_TEXTS = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|#[^\n]*", re.DOTALL)
+_OPERATOR = re.compile(r"[-+*/%^<>=!]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
 class Unparsable(Exception):
@@ -58,12 +65,28 @@ def parse(text: str) -> Any:
     """
     if len(text) > LONGEST:
         raise Unparsable(f"it is longer than {LONGEST} characters")
+    _refuse_deep(text)
     try:
         return promql_parser.parse(text)
     except ValueError as error:
         raise Unparsable(_one_line(error)) from error
     except RecursionError as error:
         raise Unparsable("it is nested too deeply") from error
+
+
+def _refuse_deep(text: str) -> None:
+    code = _TEXTS.sub("", text)
+    depth = deepest = 0
+    for char in code:
+        if char in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in ")]}":
+            depth -= 1
+    if deepest > DEEPEST:
+        raise Unparsable(f"it is nested more than {DEEPEST} deep")
+    if len(_OPERATOR.findall(code)) > OPERATORS_MAX:
+        raise Unparsable(f"it has more than {OPERATORS_MAX} operators")
 
 
 def why_not(text: str) -> str:

@@ -120,6 +120,33 @@ def test_enormous_expression_is_not_parsed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("expr", "why"),
+    [
+        ("(" * 101 + "x" + ")" * 101, "nested more than"),
+        ("sum(" * 2_500 + "x" + ")" * 2_500, "nested more than"),
+        ("-" * 9_000 + "x", "operators"),
+        (" or ".join(["x"] * 402), "operators"),
+        ("{" * 5_000, "nested more than"),
+    ],
+)
+def test_expression_that_would_break_the_parser_never_reaches_it(expr: str, why: str) -> None:
+    assert why in promql.why_not(expr)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "(" * 100 + "x" + ")" * 100,
+        " + ".join(["x"] * 400),
+        'x{a="' + "(" * 500 + '"} # ' + "(" * 500,
+        """x{a='"((((("}""".replace('"}', """'}"""),
+    ],
+)
+def test_deep_and_long_expressions_are_read_up_to_the_bound(expr: str) -> None:
+    assert promql.why_not(expr) == ""
+
+
+@pytest.mark.parametrize(
     "expr",
     [
         '{"process.cpu.time", "process.executable.name"=~"nginx|envoy"}',
