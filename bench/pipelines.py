@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,14 +47,14 @@ def main() -> None:
         print("\n".join(str(path.relative_to(ROOT)) for path in page.write()))
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(asked, asked.recording or record(Path(folder)))
-    text = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    if asked.save:
-        asked.save.write_text(text)
+        # A copy: a build that somebody makes meanwhile may take the older ones away.
+        built = asked.collector or distribution.build(DATA_DIR)
+        binary = shutil.copy(built, Path(folder) / distribution.COLLECTOR)
+        found = measure(asked, asked.recording or record(Path(folder) / "recording"), binary)
     if asked.svg:
         asked.svg.write_text(front.drawn(found))
     if asked.output == "json":
-        print(text, end="")
+        print(written(found), end="")
         return
     console = Console(width=200)
     console.print(words.title(found))
@@ -70,19 +71,13 @@ def record(folder: Path) -> Path:
     return folder
 
 
-def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(asked: argparse.Namespace, folder: Path, binary: Path) -> dict[str, Any]:
     """All pipelines on one recording."""
-    binary = asked.collector or distribution.build(DATA_DIR)
     given = replays.recorded(folder, asked.minutes)
     names = asked.pipelines.split(",") if asked.pipelines else everyone()
     settings = dict(each.split("=", maxsplit=1) for each in asked.settings)
-    rows = []
-    for name in names:
-        rows.append(summary.summed_up(replays.run(name, given, binary, settings)))
-        print(f"{rfc3339(SystemClock().now())} {name}", file=sys.stderr, flush=True)
-    summary.against(rows)
-    return {
-        "date": rfc3339(SystemClock().now()),
+    rows: list[dict[str, Any]] = []
+    found = {
         "commit": commit(),
         "machine": machine(),
         "settings": settings,
@@ -98,6 +93,19 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         },
         "pipelines": rows,
     }
+    for name in names:
+        rows.append(summary.summed_up(replays.run(name, given, binary, settings)))
+        summary.against(rows)
+        found["date"] = rfc3339(SystemClock().now())
+        if asked.save:  # after each, so that nothing is lost when the next one fails
+            asked.save.write_text(written(found))
+        print(f"{found['date']} {name}", file=sys.stderr, flush=True)
+    return found
+
+
+def written(found: dict[str, Any]) -> str:
+    """As it is kept."""
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
 def everyone() -> list[str]:
