@@ -103,8 +103,20 @@ func (b *budgeter) keep(h *hostState, s *seen) {
 		}
 		entering = b.nameByItself(h, e, attributes, entering) || entering
 	}
+	b.rewrite(h, e, s.source, r, entering, outputs)
+	for _, more := range s.more {
+		more.source.Resource().Attributes().Clear()
+		attributes.CopyTo(more.source.Resource().Attributes())
+		b.rewrite(h, e, more.source, r, entering, outputs)
+	}
+}
+
+// rewrite puts what was accounted for into the counters of a kept process.
+func (b *budgeter) rewrite(
+	h *hostState, e *entity, source pmetric.ResourceMetrics, r *remainder, entering bool, outputs *slotOutputs,
+) {
 	position := 0
-	for _, sm := range s.source.ScopeMetrics().All() {
+	for _, sm := range source.ScopeMetrics().All() {
 		for _, metric := range sm.Metrics().All() {
 			shape := shape{metric: metric}
 			var points pmetric.NumberDataPointSlice
@@ -191,8 +203,8 @@ func (b *budgeter) account(h *hostState, r *remainder, st *stream, dp pmetric.Nu
 		}
 		out.start, entering = at, true
 	}
-	entering = entering || st.out != out
-	st.out = out
+	entering = (entering || st.out != out) && st.told != h.scrape // a doubled point enters once
+	st.out, st.told = out, h.scrape
 	rise := st.rise
 	if h.again {
 		rise = 0

@@ -105,13 +105,18 @@ func (b *budgeter) process(md pmetric.Metrics) tally {
 		case !h.open:
 			b.begin(h, e, at, resources, i, &t)
 			b.opened = append(b.opened, h)
-		case e != nil && e.scrape == h.scrape:
+		case e != nil && e.scrape == h.scrape && !b.together(h, e, at):
 			b.close(h, &t)
 			b.begin(h, e, at, resources, i, &t)
 		}
 		if h.late {
 			b.remove[i] = true
 			t.folded++
+			continue
+		}
+		if e != nil && e.scrape == h.scrape {
+			t.in-- // it was counted
+			b.takeMore(h, e, i, rm)
 			continue
 		}
 		b.take(h, e, pid, started, i, rm, &t)
@@ -172,10 +177,7 @@ func (b *budgeter) begin(h *hostState, e *entity, at nanos, all pmetric.Resource
 	h.open, h.parts = true, h.parts[:0]
 	h.late, h.again = false, false
 	inScrape := e != nil && e.scrape == h.scrape
-	window := nanos(b.cfg.ScrapeWindow)
-	if h.firstOfPrevious != 0 {
-		window = min(window, (h.first-min(h.first, h.firstOfPrevious))/2)
-	}
+	window := b.window(h)
 	switch {
 	case h.scrape == 0:
 		h.since, h.horizon = at, at
@@ -204,6 +206,21 @@ func (b *budgeter) begin(h *hostState, e *entity, at nanos, all pmetric.Resource
 		clear(r.any)
 		r.count = 0
 	}
+}
+
+// window is how far apart parts of one scrape may begin: never more than half an interval.
+func (b *budgeter) window(h *hostState) nanos {
+	window := nanos(b.cfg.ScrapeWindow)
+	if h.firstOfPrevious != 0 {
+		window = min(window, (h.first-min(h.first, h.firstOfPrevious))/2)
+	}
+	return window
+}
+
+// together says whether a process that comes again in a payload does so in the same scrape, as when
+// its metrics were parted, rather than in the next.
+func (b *budgeter) together(h *hostState, e *entity, at nanos) bool {
+	return e.part < len(h.parts) && h.parts[e.part].entity == e && at < e.seenAt+max(b.window(h), 1)
 }
 
 // grown says whether the counters of known processes in a payload have risen since they were last
@@ -276,7 +293,20 @@ func (b *budgeter) take(h *hostState, e *entity, pid int64, started nanos, place
 	}
 	e.scrape, e.seenAt = h.scrape, max(s.at, 1)
 	h.last = max(h.last, s.at)
+	e.part = len(h.parts)
 	h.parts = append(h.parts, s)
+}
+
+// takeMore reads a further part of a process that is in this scrape already.
+func (b *budgeter) takeMore(h *hostState, e *entity, place int, rm pmetric.ResourceMetrics) {
+	s := &h.parts[e.part]
+	more := b.reader.read(h, e, rm)
+	s.more = append(s.more, another{place, rm})
+	s.at = max(s.at, more.at)
+	h.last = max(h.last, more.at)
+	for r := range ranks {
+		s.use[r] = max(s.use[r], more.use[r])
+	}
 }
 
 // close chooses among the processes of the part that was read, folds the others and writes remainders.
@@ -297,6 +327,9 @@ func (b *budgeter) close(h *hostState, t *tally) {
 		s := &h.parts[i]
 		if s.entity.reason == folded || !s.tracked {
 			b.remove[s.place] = true
+			for _, more := range s.more {
+				b.remove[more.place] = true
+			}
 			b.fold(h, s)
 			t.folded++
 		}

@@ -480,3 +480,59 @@ func TestThePathOfACgroup(t *testing.T) {
 	assert.Equal(t, "a.scope", unitOf("/user.slice/user-0.slice/a.scope/leaf"))
 	assert.Empty(t, unitOf("/user.slice"))
 }
+
+func TestAProcessWhoseMetricsWerePartedIsOne(t *testing.T) {
+	h := newHost(t, func(c *Config) {
+		c.ScrapeWindow = time.Second
+		c.Critical, c.MaxProcesses, c.MaxCritical = []Matcher{{NameRegex: "."}}, 2, 2
+	})
+	var all []*liveProcess
+	for pid := range int64(6) {
+		all = append(all, h.process(pid+1, "p", time.Hour, 0))
+	}
+	parted := func() pmetric.Metrics { // for each process one resource with counters, one with levels
+		md := h.scrape(append(all, all...)...)
+		for i, rm := range md.ResourceMetrics().All() {
+			rm.ScopeMetrics().At(0).Metrics().RemoveIf(func(m pmetric.Metric) bool {
+				return m.Sum().IsMonotonic() != (i < len(all))
+			})
+		}
+		return md
+	}
+	h.left(parted())
+	for _, p := range all {
+		p.io[1] += 10
+	}
+	md := parted()
+	counted := h.b.process(md)
+	assert.EqualValues(t, 6, counted.in)
+	assert.EqualValues(t, 2, counted.kept)
+	assert.Equal(t, 4, shownIn(md), "two processes, in two parts each")
+	assert.Equal(t, map[int64]int64{1: 10, 2: 10, 0: 40}, writesIn(md))
+	assert.Equal(t, 4.0, levelsIn(md)["process.count{}"])
+	assert.Equal(t, float64(4<<20), levelsIn(md)["process.memory.usage{}"])
+}
+
+func TestADoubledResourceDoesNotGetRoundTheBudget(t *testing.T) {
+	h := newHost(t, func(c *Config) {
+		c.ScrapeWindow = time.Second
+		c.Critical, c.MaxProcesses, c.MaxCritical = []Matcher{{NameRegex: "."}}, 2, 2
+	})
+	var all []*liveProcess
+	for n := range int64(20) {
+		all = append(all, h.process(n%5+1, "p", time.Hour, 0))
+	}
+	for range 3 {
+		md := h.scrape(all...)
+		counted := h.b.process(md)
+		assert.EqualValues(t, 2, counted.kept)
+		assert.Equal(t, 3.0, levelsIn(md)["process.count{}"])
+	}
+}
+
+func TestADoubledProcessEntersOnce(t *testing.T) {
+	h := newHost(t, func(c *Config) { c.ScrapeWindow = time.Second })
+	h.left(h.scrape(h.process(1, "rest", time.Hour, 0)))
+	young := h.process(2, "shown", time.Second, 50)
+	assert.Equal(t, int64(50), h.left(h.scrape(young, young))[0])
+}

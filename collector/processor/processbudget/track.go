@@ -67,6 +67,7 @@ type entity struct {
 	started nanos // as reported; 0 if it was not
 	seenAt  nanos // latest point
 	scrape  uint64
+	part    int // its place in the parts of the scrape that is read
 	id      identity
 	class   class
 	streams []stream
@@ -90,6 +91,7 @@ type stream struct {
 	rise  number // since the scrape before
 	base  number // value - what the stream that left says
 	out   *output
+	told  uint64 // scrape in which it last left
 }
 
 // output is a counter that leaves: for one process, or for one slot and category.
@@ -109,6 +111,12 @@ type seen struct {
 	use     [ranks]float64
 	odd     float64
 	tracked bool
+	more    []another // further resources of the same process in the same scrape
+}
+
+type another struct {
+	place  int
+	source pmetric.ResourceMetrics
 }
 
 // remainder is what is folded of one category.
