@@ -57,7 +57,7 @@ class Host:
         self._at_ns = START_NS
         self._pid = 300
         self._scrapes = 0
-        self._lives: list[_Life] = []
+        self._taken: set[int] = set()
         self._lives = [
             self._life(
                 self._dice.choice(_SERVICES), age_s=self._dice.uniform(60, 1e6), service=True
@@ -75,6 +75,7 @@ class Host:
 
     def _pass(self) -> None:
         """An interval goes by."""
+        self._taken = {life.process.pid for life in self._lives}
         stayed = []
         for life in self._lives:
             life.left -= 1
@@ -97,9 +98,9 @@ class Host:
 
     def _life(self, name: str, *, age_s: float, service: bool = False) -> _Life:
         self._pid = 300 + (self._pid - 300 + self._dice.randrange(1, 30)) % _PIDS
-        taken = {life.process.pid for life in self._lives}
-        while self._pid in taken:
+        while self._pid in self._taken:
             self._pid += 1
+        self._taken.add(self._pid)
         idle = self._dice.random() < 0.6
         cores = 0.0 if idle else self._dice.uniform(0.0005, 0.03)
         old = age_s > self._interval_s
