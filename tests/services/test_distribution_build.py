@@ -25,6 +25,7 @@ def test_the_collector_is_built_once_and_says_its_version() -> None:
     assert distribution.find(data_dir) == built.resolve()
     answer = subprocess.run([built, "components"], capture_output=True, text=True, check=True)
     assert "host_metrics" in answer.stdout
+    assert "process_budget" in answer.stdout
     assert "otlp_http" in answer.stdout
     assert os.access(distribution.load_program(data_dir), os.X_OK)
 

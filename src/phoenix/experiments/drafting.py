@@ -15,7 +15,7 @@ from phoenix.experiments.request import ArmRequest, ExperimentRequest
 from phoenix.guard import critical as named
 from phoenix.pipelines import catalog, critical, render
 from phoenix.pipelines.importer import import_config
-from phoenix.pipelines.lint import lint
+from phoenix.pipelines.lint import Finding, lint
 from phoenix.pipelines.model import CriticalRule, Pipeline
 
 
@@ -66,7 +66,7 @@ def draft(request: ExperimentRequest, experiment_id: str) -> Draft:
     for arm in (baseline, candidate):
         # Renders once, so that a parameter out of range is refused here and not half-way.
         render.production(pipeline_of(arm), dict(arm.parameters), rules, spec.interval_s)
-    notes = notes_b + notes_c + _totals(candidate, request) + notes_r
+    notes = notes_b + notes_c + _totals(candidate, request) + notes_r + _missed(candidate, rules)
     return Draft(experiment_id=experiment_id, spec=spec, notes=notes, asked=asked)
 
 
@@ -81,6 +81,19 @@ def _with_named(
     if not added:
         return rules, ()
     return longer, (f"critical because rules or dashboards name them: {say.listed(added, 8)}",)
+
+
+def _missed(candidate: Arm, rules: tuple[CriticalRule, ...]) -> tuple[str, ...]:
+    """Critical processes that a budget in the candidate's own configuration does not put first."""
+    if candidate.imported is None:
+        return ()
+    found = lint(candidate.imported, file=candidate.pipeline, critical=rules)
+    return tuple(_note(finding) for finding in found if finding.rule == "budget-misses-critical")
+
+
+def _note(finding: Finding) -> str:
+    where = f"{finding.file}:{finding.line}: {finding.message} ({finding.rule})"
+    return f"{where} {finding.remedy}"
 
 
 def _totals(candidate: Arm, request: ExperimentRequest) -> tuple[str, ...]:
@@ -122,10 +135,10 @@ def _arm(request: ArmRequest, role: str) -> tuple[Arm, tuple[str, ...]]:
     imported = import_config(request.config, name)
     notes = [f"{name}: not imported: {what}" for what in imported.left_out]
     for finding in lint(request.config, file=name):
-        where = f"{finding.file}:{finding.line}: {finding.message} ({finding.rule})"
         if finding.severity == "error":
-            raise LintFailed(where, remedy=finding.remedy)
-        notes.append(f"{where} {finding.remedy}")
+            said = f"{finding.file}:{finding.line}: {finding.message} ({finding.rule})"
+            raise LintFailed(said, remedy=finding.remedy)
+        notes.append(_note(finding))
     return Arm(pipeline=name, imported=request.config), tuple(notes)
 
 

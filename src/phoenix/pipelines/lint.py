@@ -12,19 +12,33 @@ which runs it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from phoenix.pipelines import documents
 from phoenix.pipelines.errors import BadConfiguration
-from phoenix.pipelines.lint_rules import delivery, flow, scraper, statements, structure
+from phoenix.pipelines.lint_rules import (
+    budget,
+    budget_flow,
+    coverage,
+    delivery,
+    flow,
+    scraper,
+    statements,
+    structure,
+)
 from phoenix.pipelines.lint_rules.view import Finding, View, pipes_of
+from phoenix.pipelines.model import CriticalRule
 
 __all__ = ["Finding", "lint"]
 
 
 def lint(
-    text: str, file: str = "configuration", *, environment: Collection[str] | None = None
+    text: str,
+    file: str = "configuration",
+    *,
+    environment: Collection[str] | None = None,
+    critical: Sequence[CriticalRule] = (),
 ) -> list[Finding]:
     """The findings about the configuration `text`, by line; an empty list is a clean one.
 
@@ -32,6 +46,7 @@ def lint(
         file: what to call it in the findings.
         environment: names of the variables that will be set when the collector starts; None when
             that is not known, and then none is called unset.
+        critical: which processes must stay visible by name, where that has been decided.
     """
     try:
         located = documents.locate(text, file)
@@ -49,9 +64,10 @@ def lint(
         lines=located.lines,
         duplicates=located.duplicates,
         environment=None if environment is None else frozenset(environment),
+        critical=tuple(critical),
     )
     view = replace(view, pipes=pipes_of(located.data))
-    rules = (structure, scraper, statements, flow, delivery)
+    rules = (structure, scraper, statements, flow, delivery, budget, budget_flow, coverage)
     found = {finding for module in rules for finding in module.check(view)}
     return sorted(found, key=lambda f: (f.line, f.rule, f.message))
 

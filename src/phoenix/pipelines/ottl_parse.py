@@ -113,8 +113,11 @@ def condition(text: str, context: str | None = None) -> Node:
     return node
 
 
-def decide(node: Node, known: Mapping[str, str]) -> bool | None:
-    """Is the condition true, given the values of the paths in `known`? None: it cannot be said."""
+def decide(node: Node, known: Mapping[str, str | None]) -> bool | None:
+    """Is the condition true, given the values of the paths in `known`? None: it cannot be said.
+
+    A path whose value is None is known to be absent: nothing matches it, and it equals only nil.
+    """
     if node.kind in {"and", "or"}:
         return _joined(node, known)
     if node.kind == "not":
@@ -129,7 +132,7 @@ def decide(node: Node, known: Mapping[str, str]) -> bool | None:
     return None
 
 
-def _joined(node: Node, known: Mapping[str, str]) -> bool | None:
+def _joined(node: Node, known: Mapping[str, str | None]) -> bool | None:
     answers = [decide(part, known) for part in node.parts]
     settles = node.kind == "or"
     if settles in answers:
@@ -137,23 +140,25 @@ def _joined(node: Node, known: Mapping[str, str]) -> bool | None:
     return None if None in answers else not settles
 
 
-def _compared(node: Node, known: Mapping[str, str]) -> bool | None:
+def _compared(node: Node, known: Mapping[str, str | None]) -> bool | None:
     left, right = node.parts
     if left.kind != "path" or left.key() not in known or node.value not in {"==", "!="}:
         return None
     if right.kind not in {"text", "nil"}:
         return None
-    same = right.kind == "text" and known[left.key()] == right.value
+    value = known[left.key()]
+    same = value is None if right.kind == "nil" else value == right.value
     return same if node.value == "==" else not same
 
 
-def _matched(node: Node, known: Mapping[str, str]) -> bool | None:
+def _matched(node: Node, known: Mapping[str, str | None]) -> bool | None:
     target, pattern = node.parts
     if target.kind != "path" or target.key() not in known or pattern.kind != "text":
         return None
     if re2.why_not_both(pattern.value) is not None:
         return None
-    return re2.compiled(pattern.value).search(known[target.key()]) is not None
+    value = known[target.key()]
+    return value is not None and re2.compiled(pattern.value).search(value) is not None
 
 
 _TOKEN = re.compile(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from phoenix.pipelines.components import FIELDS, KINDS, Kind, known, type_of, version
-from phoenix.pipelines.lint_rules.view import Finding, Pipe, View, items
+from phoenix.pipelines.lint_rules.view import Finding, Path, Pipe, View, items
 
 _TOP = frozenset((*KINDS, "service"))
 _SERVICE = frozenset(("extensions", "pipelines", "telemetry"))
@@ -44,7 +44,7 @@ def check(view: View) -> Iterator[Finding]:
             message=f"{path[-1]} is given twice in one mapping.",
             remedy="Keep one; two components of a type are told apart as type/name.",
         )  # fmt: skip
-    yield from _unknown_keys(view, view.data, (), _TOP, "a collector configuration")
+    yield from unknown_keys(view, view.data, (), _TOP, "a collector configuration")
     yield from _service(view)
     for kind in KINDS:
         yield from _components(view, kind)
@@ -55,9 +55,10 @@ def check(view: View) -> Iterator[Finding]:
     yield from _values(view)
 
 
-def _unknown_keys(
-    view: View, found: Any, path: tuple[str, ...], allowed: frozenset[str], where: str
+def unknown_keys(
+    view: View, found: Any, path: Path, allowed: frozenset[str], where: str
 ) -> Iterator[Finding]:
+    """Keys of `found`, the value at `path`, that are none of `allowed`; `where` is its name."""
     for key in found if isinstance(found, Mapping) else ():
         if key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, n=1)
@@ -69,21 +70,21 @@ def _unknown_keys(
             )  # fmt: skip
 
 
-def _remedy_of_field(path: tuple[str, ...], key: str) -> str | None:
+def _remedy_of_field(path: Path, key: str) -> str | None:
     if path[-2:] == ("telemetry", "metrics") and key == "address":
         return "Write readers: [{pull: {exporter: {prometheus: {host: .., port: ..}}}}]."
-    if key == "aggregation_type" and path and path[-1].startswith("groupbyattrs"):
+    if key == "aggregation_type" and path and str(path[-1]).startswith("groupbyattrs"):
         return "groupbyattrs sums nothing; sum with aggregate_on_attributes in a transform."
     return None
 
 
 def _service(view: View) -> Iterator[Finding]:
     service = view.at("service")
-    yield from _unknown_keys(view, service, ("service",), _SERVICE, "service")
+    yield from unknown_keys(view, service, ("service",), _SERVICE, "service")
     telemetry = view.at("service", "telemetry")
-    yield from _unknown_keys(view, telemetry, ("service", "telemetry"), _TELEMETRY, "telemetry")
+    yield from unknown_keys(view, telemetry, ("service", "telemetry"), _TELEMETRY, "telemetry")
     path = ("service", "telemetry", "metrics")
-    yield from _unknown_keys(view, view.at(*path), path, _TELEMETRY_METRICS, "telemetry.metrics")
+    yield from unknown_keys(view, view.at(*path), path, _TELEMETRY_METRICS, "telemetry.metrics")
     for i, name in enumerate(items(view.at("service", "extensions"))):
         if str(name) not in view.section("extensions"):
             yield _undefined(view, ("service", "extensions", i), "extensions", str(name))
@@ -108,7 +109,7 @@ def _components(view: View, kind: Kind) -> Iterator[Finding]:
         elif kind == "processors":
             allowed = FIELDS[given]
             settings = view.settings(kind, identifier)
-            yield from _unknown_keys(view, settings, (kind, identifier), allowed, given)
+            yield from unknown_keys(view, settings, (kind, identifier), allowed, given)
 
 
 def _pipeline(view: View, pipe: Pipe) -> Iterator[Finding]:
@@ -188,7 +189,7 @@ def _values(view: View) -> Iterator[Finding]:
         for identifier in view.section(kind):
             given = type_of(kind, identifier)
             for name in _DURATION_FIELDS.get(given, ()):
-                yield from _duration(view, (kind, identifier, name))
+                yield from duration(view, (kind, identifier, name))
     for identifier, settings in view.of_type("processors", "memory_limiter"):
         if not settings.get("limit_mib") and not settings.get("limit_percentage"):
             yield view.finding(
@@ -206,7 +207,8 @@ def _values(view: View) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _duration(view: View, path: tuple[str, ...]) -> Iterator[Finding]:
+def duration(view: View, path: Path) -> Iterator[Finding]:
+    """What is at `path` if the collector cannot read it as a duration."""
     value = view.at(*path)
     if value is None or (isinstance(value, str) and ("${" in value or _DURATION.match(value))):
         return

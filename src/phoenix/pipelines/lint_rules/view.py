@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from phoenix.pipelines.components import Kind, type_of
+from phoenix.pipelines.model import CriticalRule
 
 Severity = Literal["error", "warning"]
 Path = tuple[str | int, ...]
@@ -66,6 +67,7 @@ class View:
     lines: Mapping[Path, int]
     duplicates: tuple[tuple[Path, int], ...] = ()
     environment: frozenset[str] | None = None
+    critical: tuple[CriticalRule, ...] = ()
     pipes: tuple[Pipe, ...] = field(default=())
 
     def section(self, kind: Kind | str) -> dict[str, Any]:
