@@ -1,12 +1,11 @@
 """The Go half holds: vet, format, tests, the race detector, and a short run of each fuzz target.
 
 Go's own caches make a second run a matter of seconds. The race detector needs a C compiler; where
-there is none, the tests run without it, and the summary of the run says so.
+there is none, the tests run without it, and this says so among the dots.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from phoenix.collectors import distribution
-from phoenix.collectors.build_errors import GoMissing
 from phoenix.collectors.toolchain import build_environment, find_go
 
 SOURCES = distribution.sources_dir()
@@ -59,18 +57,9 @@ class Tool:
 
 @pytest.fixture(scope="module")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Tool:
-    try:
-        found = find_go()
-    except GoMissing as missing:
-        # A build server that cannot run these tests has not tested this change.
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(missing))
     scratch = tmp_path_factory.mktemp("go")
     environment = build_environment(SOURCES.parent / ".phoenix") | {"GOTMPDIR": str(scratch)}
-    return Tool(path=found.path, environment=environment)
-
-
-def c_compiler(go: Tool) -> str | None:
-    return shutil.which(go.said("env", "CC").strip(), path=go.environment.get("PATH"))
+    return Tool(path=find_go().path, environment=environment)
 
 
 def test_vet_finds_nothing(go: Tool) -> None:
@@ -80,8 +69,6 @@ def test_vet_finds_nothing(go: Tool) -> None:
 
 def test_every_go_file_is_in_its_usual_form(go: Tool) -> None:
     gofmt = Path(go.said("env", "GOROOT").strip()) / "bin" / "gofmt"
-    if not gofmt.exists():
-        pytest.skip(f"{gofmt.parent} has no gofmt")
     files = sorted(SOURCES.rglob("*.go"))
     answer = subprocess.run([gofmt, "-l", *files], capture_output=True, text=True, check=False)
     assert (answer.stdout, answer.stderr) == ("", ""), "run gofmt -w on these"
@@ -93,14 +80,19 @@ def test_go_tests_pass(go: Tool) -> None:
     assert GENERATED in answer.stdout
 
 
-def test_go_tests_pass_under_the_race_detector(go: Tool) -> None:
+def test_go_tests_pass_under_the_race_detector_if_there_is_a_c_compiler(
+    go: Tool, capsys: pytest.CaptureFixture[str]
+) -> None:
     """-short: what only one goroutine does has nothing to race with, and is slow under it."""
-    if c_compiler(go) is None:
-        pytest.skip("NO RACE DETECTOR: it needs a C compiler, and there is none here")
     answer = go.run(
         "test", *PINNED, "-race", "-short", "-timeout=20m", "./...", CGO_ENABLED="1"
     )  # fmt: skip
-    assert answer.returncode == 0, answer.stdout
+    if shutil.which(go.said("env", "CC").strip(), path=go.environment.get("PATH")):
+        assert answer.returncode == 0, answer.stdout
+        return
+    assert "C compiler" in answer.stdout, "the one reason for which it may fail"
+    with capsys.disabled():
+        print("\nNO RACE DETECTOR: it needs a C compiler, and there is none here.")
 
 
 def fuzz_targets(go: Tool) -> Iterator[tuple[str, str]]:
