@@ -27,6 +27,7 @@ from load import DATA_DIR, machine
 from phoenix.base.clock import SystemClock, rfc3339
 from phoenix.collectors import distribution
 from phoenix.pipelines import catalog
+from phoenix.pipelines.critical import DEFAULT_CRITICAL, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--recording", type=Path, help="a folder that bench/record.py wrote")
     parser.add_argument("--pipelines", help="names with commas between; all of the catalog")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
+    parser.add_argument("--critical", help="rules with commas between, for the default ones")
     parser.add_argument("--collector", type=Path, help="one that is built; else it is built")
     parser.add_argument("--minutes", type=float, help="only that much of the recording")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
@@ -76,11 +78,12 @@ def measure(asked: argparse.Namespace, folder: Path, binary: Path) -> dict[str, 
     given = replays.recorded(folder, asked.minutes)
     names = asked.pipelines.split(",") if asked.pipelines else everyone()
     settings = dict(each.split("=", maxsplit=1) for each in asked.settings)
+    rules = [parse(each) for each in asked.critical.split(",")] if asked.critical else None
     rows: list[dict[str, Any]] = []
     found = {
         "commit": commit(),
         "machine": machine(),
-        "settings": settings,
+        "settings": settings | ({"critical": asked.critical} if rules else {}),
         "recording": {
             "name": folder.name,
             "load": given.manifest.load,
@@ -94,7 +97,9 @@ def measure(asked: argparse.Namespace, folder: Path, binary: Path) -> dict[str, 
         "pipelines": rows,
     }
     for name in names:
-        rows.append(summary.summed_up(replays.run(name, given, binary, settings)))
+        rows.append(
+            summary.summed_up(replays.run(name, given, binary, settings, rules or DEFAULT_CRITICAL))
+        )
         summary.against(rows)
         found["date"] = rfc3339(SystemClock().now())
         if asked.save:  # after each, so that nothing is lost when the next one fails

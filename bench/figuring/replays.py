@@ -16,6 +16,7 @@ from conserving.arms import (
 from phoenix.host import proc
 from phoenix.pipelines import catalog, documents, render
 from phoenix.pipelines.critical import DEFAULT_CRITICAL
+from phoenix.pipelines.model import CriticalRule
 from phoenix.testing import recording, replay
 from phoenix.testing.figures import Figures, Judge
 from phoenix.testing.sightings import Reader, Seen
@@ -95,11 +96,21 @@ def scrape_of(name: str, manifest: recording.Manifest) -> str:
     )
 
 
-def run(name: str, given: Recorded, binary: Path, settings: Mapping[str, str]) -> Run:
+def run(
+    name: str,
+    given: Recorded,
+    binary: Path,
+    settings: Mapping[str, str],
+    critical: Sequence[CriticalRule] = DEFAULT_CRITICAL,
+) -> Run:
     """Replay a recording through the pipeline called `name`, with those settings that it has."""
     manifest = given.manifest
-    made = document(name, settings, manifest.interval_s)
-    judge = Judge(float(manifest.machine["memory_gib"]) * GIB, category=category_of(name, made))
+    made = document(name, settings, manifest.interval_s, critical)
+    judge = Judge(
+        float(manifest.machine["memory_gib"]) * GIB,
+        critical=critical,
+        category=category_of(name, made),
+    )
     reader = Reader(manifest.interval_s, compress=True)
     rows, series = [], set()
     path = given.folder / scrape_of(name, manifest)
@@ -121,12 +132,17 @@ def run(name: str, given: Recorded, binary: Path, settings: Mapping[str, str]) -
     return Run(pipeline=name, rows=rows, series_run=len(series), peak_memory_bytes=peak)
 
 
-def document(name: str, settings: Mapping[str, str], interval_s: float) -> dict[str, Any]:
+def document(
+    name: str,
+    settings: Mapping[str, str],
+    interval_s: float,
+    critical: Sequence[CriticalRule] = DEFAULT_CRITICAL,
+) -> dict[str, Any]:
     """The pipeline as an arm that is fed."""
     pipeline = catalog.load(name)
     own = {parameter.name for parameter in pipeline.parameters}
     values = {key: value for key, value in settings.items() if key in own}
-    revision = render.arm(pipeline, values, DEFAULT_CRITICAL, interval_s, fed=True)
+    revision = render.arm(pipeline, values, critical, interval_s, fed=True)
     return documents.load(revision.config, name)
 
 
