@@ -104,6 +104,15 @@ class Arm:
     ) -> None:
         self._stack.close()
 
+    @property
+    def moved_ns(self) -> int:
+        """By how much times are moved; 0 before the first scrape."""
+        return self._by_ns
+
+    def start_at(self, moved_ns: int | None) -> None:
+        """Go on with the times of an arm whose times were moved by so much."""
+        self._by_ns = moved_ns or 0
+
     def scrape(self, body: bytes) -> list[Request]:
         """Hand one scrape in; answers what left for it.
 
