@@ -66,10 +66,16 @@ def against(rows: Sequence[dict[str, Any]]) -> None:
     for key, name in (("default", BASELINE), ("slim", SLIM)):
         other = next((row for row in rows if row["pipeline"] == name), None)
         for row in rows:
-            row.setdefault("saved_against", {})[key] = other and {
-                "scrape": 1 - row["series"]["mean"] / other["series"]["mean"],
-                "run": 1 - row["series_run"] / other["series_run"],
-            }
+            # The slim scrape of a short recording is empty: nothing is old enough for it.
+            comparable = other is not None and other["series"]["mean"] and other["series_run"]
+            row.setdefault("saved_against", {})[key] = (
+                {
+                    "scrape": 1 - row["series"]["mean"] / other["series"]["mean"],
+                    "run": 1 - row["series_run"] / other["series_run"],
+                }
+                if other is not None and comparable
+                else None
+            )
 
 
 def conservation(figures: dict[str, Any]) -> float | None:
