@@ -25,6 +25,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r target says; do printf '%-18s %s\n' "$$target" "$$says"; done
 	@echo
+	@echo '  make demo CANDIDATE=process-topk-v1   a bounded number of processes by name'
 	@echo '  make demo CANDIDATE=broken     a candidate that loses a critical process: abort'
 	@echo '  make demo CANDIDATE=same       the same pipeline twice: nothing to adopt'
 	@echo '  make demo LOAD=none SEED=7     no extra processes; another seed'
