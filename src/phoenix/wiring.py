@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from phoenix.base.clock import Clock, SystemClock
 from phoenix.collectors.service import CollectorsService
@@ -15,6 +16,9 @@ from phoenix.measurement.service import MeasurementService
 from phoenix.safety.service import SafetyService
 from phoenix.settings import Settings
 from phoenix.storage.database import Database
+
+if TYPE_CHECKING:
+    from phoenix.experiments.controller import Controller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,4 +70,21 @@ def build(settings: Settings, clock: Clock | None = None) -> Services:
         collectors=collectors,
         experiments=experiments,
         checks=QueryChecks(database=database, clock=clock, measurement=measurement),
+    )
+
+
+def controller(services: Services, settings: Settings) -> Controller:
+    """The loop that moves experiments on; imported late, since only one process has it."""
+    from phoenix.experiments.controller import Controller  # noqa: PLC0415
+
+    return Controller(
+        database=services.database,
+        clock=services.clock,
+        safety=services.safety,
+        measurement=services.measurement,
+        collectors=services.collectors,
+        experiments=services.experiments,
+        checks=services.checks,
+        data_dir=settings.data_dir,
+        meter_url=settings.meter_url,
     )

@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from phoenix.cli import main
+from phoenix.testing.command import Phoenix, in_this_process
 from phoenix.testing.report import document
 
 CLONE = Path(__file__).parents[2]
 CORPUS = CLONE / "tests/core/pipelines/corpus"
-
-
-@dataclass
-class Said:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Phoenix = Callable[..., Said]
 
 
 @pytest.fixture
@@ -41,18 +29,9 @@ def phoenix(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Phoenix:
     """Runs a command in this process, with nothing set but a data folder and 80 columns."""
-    for name in ("PHOENIX_API_ENDPOINT", "PHOENIX_OUTPUT_FORMAT", "DATABASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PHOENIX_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["phoenix", *arguments])
-        code = main.run()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+    unset = dict.fromkeys(("PHOENIX_API_ENDPOINT", "PHOENIX_OUTPUT_FORMAT", "DATABASE_URL"))
+    environment = {**unset, "PHOENIX_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "80"}
+    return in_this_process(monkeypatch, capsys, environment)
 
 
 @pytest.fixture

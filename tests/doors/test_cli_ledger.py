@@ -14,18 +14,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from phoenix.cli import main
 from phoenix.ledger.tree import leaf_hash
 from phoenix.storage.database import Database
+from phoenix.testing.command import Phoenix, in_this_process
 from phoenix.testing.databases import TestServer
 from phoenix.testing.ledger import run_sql
 from phoenix.testing.log import record
@@ -97,38 +96,20 @@ def recorded(url: str, port: int) -> dict[UUID, bytes]:
         time.sleep(0.2)
 
 
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Phoenix = Callable[..., Said]
-
-
 @pytest.fixture
 def phoenix(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Phoenix:
     """Runs a command in this process against that world."""
-    monkeypatch.setenv("PHOENIX_API_ENDPOINT", world.endpoint)
-    monkeypatch.setenv("PHOENIX_DATA_DIR", str(world.data_dir))
-    monkeypatch.setenv("DATABASE_URL", world.url)
-    monkeypatch.delenv("PHOENIX_OUTPUT_FORMAT", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str, noun: str = "ledger") -> Said:
-        monkeypatch.setattr(sys, "argv", ["phoenix", noun, *arguments])
-        code = main.run()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+    environment = {
+        "PHOENIX_API_ENDPOINT": world.endpoint,
+        "PHOENIX_DATA_DIR": str(world.data_dir),
+        "DATABASE_URL": world.url,
+        "PHOENIX_OUTPUT_FORMAT": None,
+        "COLUMNS": "200",
+    }
+    run = in_this_process(monkeypatch, capsys, environment)
+    return lambda *arguments, noun="ledger": run(noun, *arguments)
 
 
 @pytest.fixture

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from phoenix.cli import main
 from phoenix.cli.client import Client
 from phoenix.measurement import store as meter_store
 from phoenix.measurement.emitted import Catalogue
 from phoenix.measurement.model import ARMS, Subscription
 from phoenix.storage.database import Database
 from phoenix.testing.arms import ALL, alert
+from phoenix.testing.command import Phoenix, in_this_process
 
 pytestmark = pytest.mark.database
 
@@ -42,18 +40,6 @@ CREATE = {
 }
 
 
-@dataclass
-class Said:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Phoenix = Callable[..., Said]
-
-
 @pytest.fixture
 def phoenix(
     port: int,
@@ -62,18 +48,13 @@ def phoenix(
     tmp_path: Path,
 ) -> Phoenix:
     """Runs a command in this process against the real server, in 80 columns."""
-    monkeypatch.setenv("PHOENIX_API_ENDPOINT", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("PHOENIX_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("PHOENIX_OUTPUT_FORMAT", raising=False)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["phoenix", *arguments])
-        code = main.run()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+    environment = {
+        "PHOENIX_API_ENDPOINT": f"http://127.0.0.1:{port}",
+        "PHOENIX_DATA_DIR": str(tmp_path / "data"),
+        "COLUMNS": "80",
+        "PHOENIX_OUTPUT_FORMAT": None,
+    }
+    return in_this_process(monkeypatch, capsys, environment)
 
 
 @pytest.fixture

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from phoenix.base.clock import SystemClock
-from phoenix.experiments.controller import Controller
-from phoenix.experiments.model import RULES_VERSION, Experiment, Phase, State
+from phoenix.experiments.model import RULES_VERSION, Experiment, State
 from phoenix.experiments.request import ArmRequest, ExperimentRequest
-from phoenix.settings import Settings
+from phoenix.testing.controlled import Ahead, Controlled, controlled
 from phoenix.testing.ledger import guard
-from phoenix.wiring import Services, build
+from phoenix.wiring import Services
 
 REQUEST = ExperimentRequest(
     baseline=ArmRequest(pipeline="process-baseline-v1"),
@@ -25,48 +23,28 @@ REQUEST = ExperimentRequest(
 )
 
 
-class Ahead(SystemClock):
-    """The system's clock, as far ahead as a test wants it."""
-
-    by = timedelta()
-
-    def now(self) -> datetime:
-        return super().now() + self.by
-
-
 @dataclass
 class Loop:
-    """Services, a controller on them, and their clock."""
+    """A controller whose experiments are all of one kind."""
 
-    services: Services
-    clock: Ahead
-    controller: Controller
+    controlled: Controlled
+
+    @property
+    def services(self) -> Services:
+        return self.controlled.services
+
+    @property
+    def clock(self) -> Ahead:
+        return self.controlled.clock
 
     async def create(self) -> Experiment:
-        created = await self.services.experiments.create(REQUEST, "test")
-        return await self.services.experiments.get(created.answer["id"])
+        return await self.controlled.create(REQUEST)
 
     async def begin(self) -> Experiment:
-        """An experiment at its first tick."""
-        made = await self.create()
-        for state, phase in ((State.INITIALIZING, Phase.DEPLOYING), (State.RUNNING, Phase.WARMUP)):
-            async with self.services.database.transaction() as tx:
-                await self.services.experiments.move(
-                    tx, made, state, phase, reason="test", actor="controller",
-                    now=self.clock.now(),
-                )  # fmt: skip
-            made = await self.services.experiments.get(made.id)
-        return made
+        return await self.controlled.begin(REQUEST)
 
     async def until_final(self, experiment_id: str) -> Experiment:
-        """Cycle until nothing follows."""
-        for _ in range(60):
-            await self.controller.run_cycle()
-            found = await self.services.experiments.get(experiment_id)
-            if found.state.is_final:
-                return found
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"still {found.state}")
+        return await self.controlled.until_final(experiment_id, cycles=60)
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
         async with self.services.database.transaction() as tx:
@@ -75,24 +53,7 @@ class Loop:
 
 @pytest.fixture
 def loop(fresh_database_url: str, tmp_path: Path) -> Loop:
-    clock = Ahead()
-    settings = Settings(
-        data_dir=tmp_path, database_url=guard(fresh_database_url),
-        ports={"api": 1, "meter": 2, "controller": 3}, log_level="warning",
-    )  # fmt: skip
-    services = build(settings, clock)
-    controller = Controller(
-        database=services.database,
-        clock=clock,
-        safety=services.safety,
-        measurement=services.measurement,
-        collectors=services.collectors,
-        experiments=services.experiments,
-        checks=services.checks,
-        data_dir=tmp_path,
-        meter_url=settings.meter_url,
-    )
-    return Loop(services, clock, controller)
+    return Loop(controlled(guard(fresh_database_url), tmp_path))
 
 
 def test_what_cannot_be_checked_fails_with_its_reason_and_entries(
@@ -147,7 +108,7 @@ def test_nothing_begins_while_a_kill_is_in_force(loop: Loop, run: asyncio.Runner
             loop.services.safety.kill(actor="sre", reason="drill", scope="experiments")
             await loop.services.safety.reconcile()
             for _ in range(3):
-                assert "a kill is in force" in await loop.controller.run_cycle()
+                assert "a kill is in force" in await loop.controlled.controller.run_cycle()
             assert (await loop.services.experiments.get(made.id)).state is State.PENDING
 
     run.run(story())

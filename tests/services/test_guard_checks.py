@@ -8,25 +8,23 @@ import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from phoenix.base.clock import SystemClock
-from phoenix.experiments.controller import Controller
 from phoenix.experiments.errors import ExperimentNotFound
 from phoenix.experiments.guarding import Asked
-from phoenix.experiments.model import Experiment, Phase, State
+from phoenix.experiments.model import Experiment, State
 from phoenix.experiments.request import ArmRequest, ExperimentRequest
 from phoenix.guard.backend import Backend
 from phoenix.guard.errors import NothingEmitted
 from phoenix.measurement import store as meter_store
 from phoenix.measurement.emitted import Catalogue
 from phoenix.measurement.model import ARMS, Subscription
-from phoenix.settings import Settings
+from phoenix.storage.database import Transaction
 from phoenix.testing.arms import ALL, alert
+from phoenix.testing.controlled import Controlled, controlled
 from phoenix.testing.ledger import guard
-from phoenix.wiring import Services, build
+from phoenix.wiring import Services
 
 pytestmark = pytest.mark.database
 
@@ -37,48 +35,33 @@ KEPT = alert(f'{MEM}{{process_executable_name="nginx"}} > 1')
 ASKED = Asked(queries=(LOST, KEPT), backend=Backend())
 
 
-class Ahead(SystemClock):
-    """The system's clock, as far ahead as a test wants it."""
-
-    by = timedelta()
-
-    def now(self) -> Any:
-        return super().now() + self.by
-
-
 @dataclass
 class World:
-    """Services and a controller over one database."""
+    """A controller, and experiments about whose queries it is asked."""
 
-    services: Services
-    controller: Controller
-    clock: Ahead
+    controlled: Controlled
+
+    @property
+    def services(self) -> Services:
+        return self.controlled.services
 
     async def begin(self, asked: Asked | None) -> Experiment:
-        """An experiment at its first tick."""
+        """An experiment at its first tick, which the meter counts."""
         request = ExperimentRequest(
             baseline=ArmRequest(pipeline="process-baseline-v1"),
             candidate=ArmRequest(pipeline="process-aggregated-v1"),
             critical=["nginx"],
             guard=None if asked is None else asked.to_dict(),
         )
-        created = await self.services.experiments.create(request, "test")
-        made = await self.services.experiments.get(created.answer["id"])
-        for state, phase in ((State.INITIALIZING, Phase.DEPLOYING), (State.RUNNING, Phase.WARMUP)):
-            async with self.services.database.transaction() as tx:
-                await self.services.experiments.move(
-                    tx, made, state, phase, reason="test", actor="controller", now=self.clock.now()
-                )
-                if state is State.INITIALIZING:
-                    await self.services.measurement.subscribe(tx, self._counted(made))
-            made = await self.services.experiments.get(made.id)
-        return made
+        return await self.controlled.begin(request, self._count)
 
-    def _counted(self, made: Experiment) -> Subscription:
-        return Subscription(
+    async def _count(self, tx: Transaction, made: Experiment) -> None:
+        counted = Subscription(
             experiment_id=made.id, interval_s=1.0, critical=(),
-            token_sha256=dict.fromkeys(ARMS, "x"), states={}, created_at=self.clock.now(),
+            token_sha256=dict.fromkeys(ARMS, "x"), states={},
+            created_at=self.controlled.clock.now(),
         )  # fmt: skip
+        await self.services.measurement.subscribe(tx, counted)
 
     async def emit(self, made: Experiment) -> None:
         """What the arms have sent: the candidate lost everything but nginx."""
@@ -90,37 +73,14 @@ class World:
             await meter_store.save_emitted(tx, made.id, packed)  # type: ignore[arg-type]
 
     async def until_final(self, made: Experiment) -> Experiment:
-        """Cycle until nothing follows."""
-        self.clock.by = timedelta(hours=2)
-        for _ in range(200):
-            await self.controller.run_cycle()
-            found = await self.services.experiments.get(made.id)
-            if found.state.is_final:
-                return found
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"still {found.state}")
+        """Cycle until nothing follows, two hours on."""
+        self.controlled.clock.by = timedelta(hours=2)
+        return await self.controlled.until_final(made.id, cycles=200)
 
 
 @pytest.fixture
 def world(fresh_database_url: str, tmp_path: Path) -> World:
-    clock = Ahead()
-    settings = Settings(
-        data_dir=tmp_path, database_url=guard(fresh_database_url),
-        ports={"api": 1, "meter": 2, "controller": 3}, log_level="warning",
-    )  # fmt: skip
-    services = build(settings, clock)
-    controller = Controller(
-        database=services.database,
-        clock=clock,
-        safety=services.safety,
-        measurement=services.measurement,
-        collectors=services.collectors,
-        experiments=services.experiments,
-        checks=services.checks,
-        data_dir=tmp_path,
-        meter_url=settings.meter_url,
-    )
-    return World(services, controller, clock)
+    return World(controlled(guard(fresh_database_url), tmp_path))
 
 
 def test_anybody_may_ask_about_an_experiment_that_has_measured(

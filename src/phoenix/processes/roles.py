@@ -88,23 +88,12 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
 async def _controller(settings: Settings, stop: asyncio.Event) -> None:
     from prometheus_client import start_http_server
 
-    from phoenix.experiments.controller import Controller
-    from phoenix.wiring import build
+    from phoenix.wiring import build, controller
 
     start_http_server(settings.ports["controller"], addr=LOOPBACK)
     services = build(settings)
     async with services.opened():
-        await Controller(
-            database=services.database,
-            clock=services.clock,
-            safety=services.safety,
-            measurement=services.measurement,
-            collectors=services.collectors,
-            experiments=services.experiments,
-            checks=services.checks,
-            data_dir=settings.data_dir,
-            meter_url=settings.meter_url,
-        ).run(stop)
+        await controller(services, settings).run(stop)
 
 
 async def _meter(settings: Settings, stop: asyncio.Event) -> None:
