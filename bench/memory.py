@@ -55,9 +55,6 @@ def measure(name: str, processes: int, births: int, scrapes: int) -> list[dict[s
     host = hosts.Host(1, processes=processes, births=births, interval_s=INTERVAL_S)
     made = render.arm(catalog.load(name), None, CRITICAL, INTERVAL_S, fed=True)
     document = documents.load(made.config, name)
-    document["processors"].pop("memory_limiter")
-    for pipeline in document["service"]["pipelines"].values():
-        pipeline["processors"] = [p for p in pipeline["processors"] if p != "memory_limiter"]
     rows: list[dict[str, Any]] = []
     sizes: list[float] = []
     series: list[int] = []

@@ -106,6 +106,24 @@ class Block:
     times: Sequence[int]
     starts: Sequence[int]
 
+    def only(self, kept: Sequence[int], *, distinct: bool) -> Block:
+        """The block with only these points; `distinct` says whether no two are of one series."""
+        place = {index: at for at, index in enumerate(kept)}
+        layout = Layout(
+            resource=self.layout.resource,
+            ids=tuple(self.layout.ids[i] for i in kept),
+            levels=tuple((place[i], m) for i, m in self.layout.levels if i in place),
+            counters=tuple((place[i], k, m) for i, k, m in self.layout.counters if i in place),
+            deltas=tuple((place[i], k, m) for i, k, m in self.layout.deltas if i in place),
+            distinct=distinct,
+        )
+        return Block(
+            layout,
+            [self.values[i] for i in kept],
+            [self.times[i] for i in kept],
+            [self.starts[i] for i in kept],
+        )
+
 
 class _Shape:
     """One way of cutting a message of one length, and the messages known to be cut so."""

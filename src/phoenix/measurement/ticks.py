@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from phoenix.measurement.model import ARMS, Arm
-from phoenix.measurement.otlp import Block, Layout
+from phoenix.measurement.otlp import Block
 
 POINTS_MAX = 300_000
 """Points of one arm held for one open tick; what is beyond is counted and dropped."""
@@ -168,27 +168,7 @@ class OpenArm:
             within[one] = at
             kept.append(index)
         if kept:
-            self.blocks.append(_part(block, kept))
-
-
-def _part(block: Block, kept: list[int]) -> Block:
-    """The block with only these points."""
-    place = {index: at for at, index in enumerate(kept)}
-    layout = block.layout
-    part = Layout(
-        resource=layout.resource,
-        ids=tuple(layout.ids[i] for i in kept),
-        levels=tuple((place[i], m) for i, m in layout.levels if i in place),
-        counters=tuple((place[i], k, m) for i, k, m in layout.counters if i in place),
-        deltas=tuple((place[i], k, m) for i, k, m in layout.deltas if i in place),
-        distinct=True,
-    )
-    return Block(
-        part,
-        [block.values[i] for i in kept],
-        [block.times[i] for i in kept],
-        [block.starts[i] for i in kept],
-    )
+            self.blocks.append(block.only(kept, distinct=True))
 
 
 def by_scrape(

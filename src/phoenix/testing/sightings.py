@@ -141,7 +141,8 @@ class Reader:
             yield categories[0] if categories else "", block
             return
         for category in sorted(distinct):
-            yield category, _part(block, [i for i, c in enumerate(categories) if c == category])
+            mine = [i for i, c in enumerate(categories) if c == category]
+            yield category, block.only(mine, distinct=block.layout.distinct)
 
 
 class _PerBlock(Increments):
@@ -179,23 +180,3 @@ def _categories(resource: ResourceMetrics) -> Iterator[str]:
 
 def _told(attributes: Iterable[KeyValue]) -> str:
     return next((a.value.string_value for a in attributes if a.key == _CATEGORY), "")
-
-
-def _part(block: Block, kept: list[int]) -> Block:
-    """The block with only these points."""
-    place = {index: at for at, index in enumerate(kept)}
-    whole = block.layout
-    layout = Layout(
-        resource=whole.resource,
-        ids=tuple(whole.ids[i] for i in kept),
-        levels=tuple((place[i], m) for i, m in whole.levels if i in place),
-        counters=tuple((place[i], k, m) for i, k, m in whole.counters if i in place),
-        deltas=tuple((place[i], k, m) for i, k, m in whole.deltas if i in place),
-        distinct=whole.distinct,
-    )
-    return Block(
-        layout,
-        [block.values[i] for i in kept],
-        [block.times[i] for i in kept],
-        [block.starts[i] for i in kept],
-    )
