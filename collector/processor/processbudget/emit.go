@@ -55,7 +55,7 @@ func (b *budgeter) fold(h *hostState, s *seen) {
 // settle gives to the remainder what a process that no longer leaves has not delivered: only
 // differences that were refused.
 func (b *budgeter) settle(h *hostState, e *entity) {
-	if b.cfg.Temporality != "delta" || e.class.category >= len(h.remainders) {
+	if !b.deltas() || e.class.category >= len(h.remainders) {
 		return
 	}
 	r := &h.remainders[e.class.category]
@@ -118,22 +118,12 @@ func (b *budgeter) rewrite(
 	position := 0
 	for _, sm := range source.ScopeMetrics().All() {
 		for _, metric := range sm.Metrics().All() {
-			shape := shape{metric: metric}
-			var points pmetric.NumberDataPointSlice
-			switch metric.Type() {
-			case pmetric.MetricTypeSum:
-				sum := metric.Sum()
-				points = sum.DataPoints()
-				shape.monotonic = sum.IsMonotonic()
-				shape.delta = sum.AggregationTemporality() == pmetric.AggregationTemporalityDelta
-				if shape.monotonic {
-					sum.SetAggregationTemporality(b.temporality())
-				}
-			case pmetric.MetricTypeGauge:
-				points = metric.Gauge().DataPoints()
-				shape.gauge = true
-			default:
+			shape, points, ok := shapeOf(metric)
+			if !ok {
 				continue
+			}
+			if shape.monotonic {
+				metric.Sum().SetAggregationTemporality(b.temporality())
 			}
 			name, unusable := metric.Name(), false
 			for i := range points.Len() {
@@ -211,7 +201,7 @@ func (b *budgeter) account(h *hostState, r *remainder, st *stream, dp pmetric.Nu
 	}
 	switch {
 	case !entering:
-	case b.cfg.Temporality == "delta":
+	case b.deltas():
 		// A difference says from when it counts, so that of the entering scrape can be told.
 		st.base = def.minus(def.minus(st.value, rise), out.value)
 	default:
@@ -222,7 +212,7 @@ func (b *budgeter) account(h *hostState, r *remainder, st *stream, dp pmetric.Nu
 		out.value = now
 	}
 	value, start := out.value, out.start
-	if b.cfg.Temporality == "delta" {
+	if b.deltas() {
 		value, start = def.minus(out.value, out.sent), max(out.till, h.previous)
 		if start == 0 {
 			start = at
@@ -241,8 +231,11 @@ func (b *budgeter) delivered() {
 	b.pending = b.pending[:0]
 }
 
+// deltas says whether counters leave as differences.
+func (b *budgeter) deltas() bool { return b.cfg.Temporality == "delta" }
+
 func (b *budgeter) temporality() pmetric.AggregationTemporality {
-	if b.cfg.Temporality == "delta" {
+	if b.deltas() {
 		return pmetric.AggregationTemporalityDelta
 	}
 	return pmetric.AggregationTemporalityCumulative
@@ -328,7 +321,7 @@ func (b *budgeter) writePoint(h *hostState, r *remainder, def *definition, dp pm
 		r.told[def.index] = now
 	}
 	value, start := r.told[def.index], r.start
-	if b.cfg.Temporality == "delta" {
+	if b.deltas() {
 		value, start = def.minus(value, r.sent[def.index]), max(r.till, r.start)
 		b.pending = append(b.pending, delivery{&r.sent[def.index], &r.till, r.told[def.index], h.last})
 	}

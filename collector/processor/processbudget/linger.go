@@ -28,7 +28,7 @@ type endedStream struct {
 	start nanos
 }
 
-func (b *budgeter) lingers() bool { return b.cfg.Linger > 0 && b.cfg.Temporality != "delta" }
+func (b *budgeter) lingers() bool { return b.cfg.Linger > 0 && !b.deltas() }
 
 // remember notes the attributes that a process leaves with.
 func (b *budgeter) remember(e *entity, attributes pcommon.Map) {

@@ -236,18 +236,18 @@ func (b *budgeter) grown(h *hostState, all pmetric.ResourceMetricsSlice, from in
 		}
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, metric := range sm.Metrics().All() {
-				if metric.Type() != pmetric.MetricTypeSum || !metric.Sum().IsMonotonic() {
+				shape, points, _ := shapeOf(metric)
+				if !shape.monotonic || shape.delta {
 					continue
 				}
-				s := shape{metric: metric, monotonic: true}
-				for _, dp := range metric.Sum().DataPoints().All() {
+				for _, dp := range points.All() {
 					value, integer, ok := valueOf(dp, true)
 					if !ok {
 						continue
 					}
 					for j := range e.streams {
 						st := &e.streams[j]
-						if st.def.fits(&s, metric.Name(), integer, dp.Attributes()) {
+						if st.def.fits(&shape, metric.Name(), integer, dp.Attributes()) {
 							rose += st.def.float(value) - st.def.float(st.value)
 						}
 					}

@@ -98,6 +98,23 @@ type shape struct {
 	delta     bool
 }
 
+// shapeOf is what a metric says of its points, and the points. ok is false for what is neither a sum
+// nor a gauge.
+func shapeOf(metric pmetric.Metric) (s shape, points pmetric.NumberDataPointSlice, ok bool) {
+	s.metric = metric
+	switch metric.Type() {
+	case pmetric.MetricTypeSum:
+		sum := metric.Sum()
+		s.monotonic = sum.IsMonotonic()
+		s.delta = sum.AggregationTemporality() == pmetric.AggregationTemporalityDelta
+		return s, sum.DataPoints(), true
+	case pmetric.MetricTypeGauge:
+		s.gauge = true
+		return s, metric.Gauge().DataPoints(), true
+	}
+	return s, points, false
+}
+
 // fits says whether a point of s with these attributes belongs to d.
 func (d *definition) fits(s *shape, name string, integer bool, attributes pcommon.Map) bool {
 	if d.name != name || d.integer != integer || d.gauge != s.gauge || d.delta != s.delta ||

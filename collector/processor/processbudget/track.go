@@ -217,13 +217,8 @@ func parsePID(s string) (int64, bool) {
 func firstTime(rm pmetric.ResourceMetrics) (at, start nanos) {
 	for _, sm := range rm.ScopeMetrics().All() {
 		for _, metric := range sm.Metrics().All() {
-			var points pmetric.NumberDataPointSlice
-			switch metric.Type() {
-			case pmetric.MetricTypeSum:
-				points = metric.Sum().DataPoints()
-			case pmetric.MetricTypeGauge:
-				points = metric.Gauge().DataPoints()
-			default:
+			shape, points, ok := shapeOf(metric)
+			if !ok {
 				continue
 			}
 			for _, dp := range points.All() {
@@ -233,7 +228,7 @@ func firstTime(rm pmetric.ResourceMetrics) (at, start nanos) {
 				if at == 0 {
 					at = nanos(dp.Timestamp())
 				}
-				if dp.StartTimestamp() != 0 && metric.Type() == pmetric.MetricTypeSum && metric.Sum().IsMonotonic() {
+				if dp.StartTimestamp() != 0 && shape.monotonic {
 					return at, nanos(dp.StartTimestamp())
 				}
 			}
@@ -259,18 +254,8 @@ func (r *reader) read(h *hostState, e *entity, rm pmetric.ResourceMetrics) seen 
 	var total [ranks]float64
 	for _, sm := range rm.ScopeMetrics().All() {
 		for _, metric := range sm.Metrics().All() {
-			shape := shape{metric: metric}
-			var points pmetric.NumberDataPointSlice
-			switch metric.Type() {
-			case pmetric.MetricTypeSum:
-				sum := metric.Sum()
-				points = sum.DataPoints()
-				shape.monotonic = sum.IsMonotonic()
-				shape.delta = sum.AggregationTemporality() == pmetric.AggregationTemporalityDelta
-			case pmetric.MetricTypeGauge:
-				points = metric.Gauge().DataPoints()
-				shape.gauge = true
-			default:
+			shape, points, ok := shapeOf(metric)
+			if !ok {
 				r.unsupported++
 				continue
 			}
@@ -302,10 +287,11 @@ func (r *reader) read(h *hostState, e *entity, rm pmetric.ResourceMetrics) seen 
 			}
 		}
 	}
-	over := seconds(max(e.seenAt, h.previous), s.at)
-	if e.seenAt != 0 {
-		over = seconds(e.seenAt, s.at)
+	since := e.seenAt
+	if since == 0 {
+		since = h.previous
 	}
+	over := seconds(since, s.at)
 	for _, each := range [...]rank{byCPU, byIO} {
 		amount := s.use[each]
 		if !met {

@@ -108,7 +108,7 @@ func (b *budgeter) writeUnseen(h *hostState) {
 	dp := total.DataPoints().AppendEmpty()
 	dp.SetTimestamp(pcommon.Timestamp(h.last))
 	value, start := c.out.value.float(), c.out.start
-	if b.cfg.Temporality == "delta" {
+	if b.deltas() {
 		value, start = value-c.out.sent.float(), max(c.out.till, c.out.start)
 		b.pending = append(b.pending, delivery{&c.out.sent, &c.out.till, c.out.value, h.last})
 	}
